@@ -1,0 +1,39 @@
+//! What a run leaves behind: plain data, without I/O, and the one definition of every metric.
+//!
+//! The principal types are [`RequestRecord`] (one request as it was observed),
+//! [`GpuSample`] and [`EngineSample`] (telemetry on the same clock) and
+//! [`Manifest`] (what the run was). Time is a [`Timestamp`] on a [`RunClock`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use vllm_bench_record::{ChunkArrival, Timestamp};
+//!
+//! let sent_at = Timestamp::from_nanos(5_000_000);
+//! let first = ChunkArrival {
+//!     at: sent_at + Duration::from_millis(40),
+//!     tokens: 1,
+//!     coalesced: false,
+//!     client_lag: None,
+//! };
+//! assert_eq!(first.at.since(sent_at), Duration::from_millis(40));
+//! ```
+
+pub mod columns;
+mod engine;
+mod gpu;
+pub mod layout;
+mod manifest;
+mod request;
+mod time;
+
+pub use engine::EngineSample;
+pub use gpu::{GpuSample, GpuSource};
+pub use manifest::{
+    ClockSource, CorpusInfo, HostInfo, Manifest, Phase, RunStatus, SCHEMA_VERSION, ScenarioInfo,
+    ServerInfo, StageEnd, StageInfo, TelemetryInfo,
+};
+pub use request::{
+    ChunkArrival, ChunkTokenSource, Failure, FailureCause, Outcome, RequestRecord, ServerTimings,
+    TokenCount, TokenCountSource,
+};
+pub use time::{RunClock, Timestamp};
