@@ -13,6 +13,8 @@ pub mod requests {
     pub const PHASE: &str = "phase";
     /// uint32: the stage's target concurrency
     pub const CONCURRENCY: &str = "concurrency";
+    /// uint32: index into the manifest's `servers`
+    pub const SERVER_INDEX: &str = "server_index";
     /// uint32
     pub const USER: &str = "user";
     /// uint32

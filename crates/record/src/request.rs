@@ -15,6 +15,8 @@ pub struct RequestRecord {
     pub request_id: String,
     /// Index into the manifest's `stages`.
     pub stage_index: u32,
+    /// Index into the manifest's `servers`: which one it was sent to.
+    pub server_index: u32,
     /// The closed-loop user that sent it, 0-based within its stage.
     pub user: u32,
     /// The session it belongs to, unique in the run.
@@ -358,6 +360,7 @@ mod tests {
         RequestRecord {
             request_id: "r".into(),
             stage_index: 0,
+            server_index: 0,
             user: 0,
             session: 0,
             turn: 0,
