@@ -100,3 +100,87 @@ pub mod requests {
     /// utf8, nullable
     pub const REASONING: &str = "reasoning";
 }
+
+/// Columns of `gpu/*.parquet`: one row a GPU and reading. Nullable columns are
+/// null where the device or driver does not tell.
+pub mod gpu {
+    /// int64: when it was read
+    pub const AT_NS: &str = "at_ns";
+    /// uint32: index of the device on its host
+    pub const GPU_INDEX: &str = "gpu_index";
+    /// utf8, nullable
+    pub const UUID: &str = "uuid";
+    /// utf8, nullable
+    pub const NAME: &str = "name";
+    /// utf8: `nvml`, `dcgm`, `simulated`
+    pub const SOURCE: &str = "source";
+    /// float32, nullable: percent
+    pub const UTILIZATION_PCT: &str = "utilization_pct";
+    /// float32, nullable: percent
+    pub const MEMORY_UTILIZATION_PCT: &str = "memory_utilization_pct";
+    /// uint64, nullable
+    pub const MEMORY_USED_BYTES: &str = "memory_used_bytes";
+    /// uint64, nullable
+    pub const MEMORY_TOTAL_BYTES: &str = "memory_total_bytes";
+    /// float32, nullable
+    pub const TEMPERATURE_C: &str = "temperature_c";
+    /// uint64, nullable: milliwatts
+    pub const POWER_MW: &str = "power_mw";
+    /// uint64, nullable: millijoules since the driver was loaded
+    pub const ENERGY_MJ: &str = "energy_mj";
+    /// uint32, nullable
+    pub const SM_CLOCK_MHZ: &str = "sm_clock_mhz";
+    /// uint32, nullable
+    pub const MEMORY_CLOCK_MHZ: &str = "memory_clock_mhz";
+    /// uint64, nullable: NVML's bit mask
+    pub const THROTTLE_REASONS: &str = "throttle_reasons";
+    /// uint32, nullable: kB/s
+    pub const PCIE_TX_KB_S: &str = "pcie_tx_kb_s";
+    /// uint32, nullable: kB/s
+    pub const PCIE_RX_KB_S: &str = "pcie_rx_kb_s";
+}
+
+/// Columns of `engine/*.parquet`: one row a server and reading of its
+/// `/metrics`. Counters are cumulative since the server's start.
+pub mod engine {
+    /// int64: when the answer had arrived
+    pub const AT_NS: &str = "at_ns";
+    /// uint32: index into the manifest's `servers`
+    pub const SERVER_INDEX: &str = "server_index";
+    /// float64, nullable: requests
+    pub const RUNNING: &str = "running";
+    /// float64, nullable: requests
+    pub const WAITING: &str = "waiting";
+    /// float64, nullable: share from 0 to 1
+    pub const KV_CACHE_USAGE: &str = "kv_cache_usage";
+    /// uint64, nullable: tokens
+    pub const PREFIX_CACHE_QUERIES: &str = "prefix_cache_queries";
+    /// uint64, nullable: tokens
+    pub const PREFIX_CACHE_HITS: &str = "prefix_cache_hits";
+    /// uint64, nullable
+    pub const PREEMPTIONS: &str = "preemptions";
+    /// uint64, nullable
+    pub const PROMPT_TOKENS: &str = "prompt_tokens";
+    /// uint64, nullable
+    pub const GENERATION_TOKENS: &str = "generation_tokens";
+    /// uint64, nullable
+    pub const REQUESTS_STOP: &str = "requests_stop";
+    /// uint64, nullable
+    pub const REQUESTS_LENGTH: &str = "requests_length";
+    /// uint64, nullable
+    pub const REQUESTS_ABORT: &str = "requests_abort";
+    /// uint64, nullable
+    pub const REQUESTS_ERROR: &str = "requests_error";
+    /// float64, nullable: seconds since the Unix epoch
+    pub const PROCESS_START_UNIX_S: &str = "process_start_unix_s";
+}
+
+/// Keys of every part's key-value metadata.
+pub mod metadata {
+    /// [`SCHEMA_VERSION`](crate::SCHEMA_VERSION) of the program that wrote the part.
+    pub const SCHEMA_VERSION: &str = "vllm_bench.schema_version";
+    /// The manifest's `run_id`.
+    pub const RUN_ID: &str = "vllm_bench.run_id";
+    /// The table: `requests`, `gpu`, `engine`.
+    pub const TABLE: &str = "vllm_bench.table";
+}

@@ -66,4 +66,9 @@ impl GpuSource {
             Self::Simulated => "simulated",
         }
     }
+
+    /// The source whose word on disk is `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Nvml, Self::Dcgm, Self::Simulated].into_iter().find(|s| s.as_str() == word)
+    }
 }

@@ -117,6 +117,13 @@ impl TokenCountSource {
             Self::Chunks => "chunks",
         }
     }
+
+    /// The source whose word on disk is `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Usage, Self::RunningUsage, Self::TokenIds, Self::Chunks]
+            .into_iter()
+            .find(|s| s.as_str() == word)
+    }
 }
 
 /// How the tokens of each chunk were counted.
@@ -143,6 +150,13 @@ impl ChunkTokenSource {
             Self::Assumed => "assumed",
             Self::WholeAnswer => "whole_answer",
         }
+    }
+
+    /// The source whose word on disk is `word`.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::TokenIds, Self::RunningUsage, Self::Assumed, Self::WholeAnswer]
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 
