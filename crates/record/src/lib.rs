@@ -24,7 +24,9 @@ mod gpu;
 pub mod layout;
 mod manifest;
 mod request;
+mod slo;
 mod time;
+mod verdict;
 
 pub use engine::EngineSample;
 pub use gpu::{GpuSample, GpuSource};
@@ -34,6 +36,8 @@ pub use manifest::{
 };
 pub use request::{
     ChunkArrival, ChunkTokenSource, Failure, FailureCause, Outcome, RequestRecord, ServerTimings,
-    TokenCount, TokenCountSource,
+    TokenCount, TokenCountSource, inter_chunk_latencies, inter_token_latencies,
 };
+pub use slo::{Slo, SloError, SloMetric, SloStatistic, SloTarget};
 pub use time::{RunClock, Timestamp};
+pub use verdict::{Check, CheckKind, CheckStatus, Verdict};

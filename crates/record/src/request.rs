@@ -331,18 +331,14 @@ impl RequestRecord {
         Some(last.at.since(first.at) / rest)
     }
 
-    /// Inter-token latencies: for every token after the first chunk, the gap
-    /// to the previous chunk divided by the tokens of its own chunk.
+    /// Inter-token latencies: [`inter_token_latencies`] of its chunks.
     pub fn itl(&self) -> impl Iterator<Item = Duration> + '_ {
-        self.chunks.windows(2).flat_map(|w| {
-            let (gap, tokens) = (w[1].at.since(w[0].at), w[1].tokens);
-            std::iter::repeat_n(gap / tokens.max(1), tokens as usize)
-        })
+        inter_token_latencies(self.chunks.iter().map(|c| (c.at, c.tokens)))
     }
 
-    /// Inter-chunk latencies: the gap itself, once a chunk.
+    /// Inter-chunk latencies: [`inter_chunk_latencies`] of its chunks.
     pub fn icl(&self) -> impl Iterator<Item = Duration> + '_ {
-        self.chunks.windows(2).map(|w| w[1].at.since(w[0].at))
+        inter_chunk_latencies(self.chunks.iter().map(|c| c.at))
     }
 
     /// End-to-end latency divided by output tokens.
@@ -356,6 +352,27 @@ impl RequestRecord {
         let secs = self.e2e()?.as_secs_f64();
         (secs > 0.0).then(|| self.output_tokens.map(|t| f64::from(t.count) / secs)).flatten()
     }
+}
+
+/// Inter-token latencies of one request's chunks (arrival, tokens) in order: for every token
+/// after the first chunk, the gap to the previous chunk divided by the tokens of its own chunk.
+pub fn inter_token_latencies(
+    chunks: impl IntoIterator<Item = (Timestamp, u32)>,
+) -> impl Iterator<Item = Duration> {
+    let mut previous = None;
+    chunks.into_iter().flat_map(move |(at, tokens)| {
+        let gap = previous.replace(at).map(|before| at.since(before));
+        let times = if gap.is_some() { tokens as usize } else { 0 };
+        std::iter::repeat_n(gap.unwrap_or_default() / tokens.max(1), times)
+    })
+}
+
+/// Inter-chunk latencies of one request's chunk arrivals in order: the gap itself, once a chunk.
+pub fn inter_chunk_latencies(
+    arrivals: impl IntoIterator<Item = Timestamp>,
+) -> impl Iterator<Item = Duration> {
+    let mut previous = None;
+    arrivals.into_iter().filter_map(move |at| previous.replace(at).map(|before| at.since(before)))
 }
 
 #[cfg(test)]

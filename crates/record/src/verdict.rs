@@ -1,0 +1,177 @@
+//! The verdict of a run: what speaks for and against believing its figures, as plain values.
+
+use serde::{Deserialize, Serialize};
+
+/// Every check of a run, in the order in which they are shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Verdict {
+    /// One line a check.
+    pub checks: Vec<Check>,
+}
+
+impl Verdict {
+    /// The worst status among the checks; [`CheckStatus::Pass`] when there are none.
+    pub fn status(&self) -> CheckStatus {
+        self.checks.iter().map(|c| c.status).max().unwrap_or(CheckStatus::Pass)
+    }
+
+    /// The checks with this status, in order.
+    pub fn with(&self, status: CheckStatus) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(move |c| c.status == status)
+    }
+}
+
+/// One line of the verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Which check.
+    pub kind: CheckKind,
+    /// How it came out.
+    pub status: CheckStatus,
+    /// What was found, with its unit.
+    pub figure: String,
+    /// What this says about the run's figures.
+    pub meaning: String,
+    /// What to do about it; `None` when it passed.
+    pub advice: Option<String>,
+}
+
+/// How a check came out, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// Nothing to doubt.
+    Pass,
+    /// The run has no data to tell.
+    Unknown,
+    /// Figures hold, with the doubt that is named.
+    Warn,
+    /// The figures it concerns are not to be used as they are.
+    Fail,
+}
+
+impl CheckStatus {
+    /// The word on disk.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unknown => "unknown",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// The checks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CheckKind {
+    /// Every planned stage ran to its end.
+    RunComplete,
+    /// This program's own lateness at reading, against the ITL measured.
+    ClientLag,
+    /// Requests left when the plan wanted them to.
+    ScheduleKept,
+    /// No prompt was sent twice.
+    SentOnce,
+    /// Share of failed requests.
+    Errors,
+    /// Answers shorter than asked for.
+    EarlyStops,
+    /// The prefix cache had no part in the figures.
+    CacheFree,
+    /// The server took no running request's cache away.
+    Preemptions,
+    /// The same server process answered throughout.
+    SameServer,
+    /// Nobody else used the server.
+    OtherTraffic,
+    /// Client and server counted the same tokens.
+    TokenCounts,
+    /// Tokens of each chunk were told by the server, not assumed.
+    ChunkTokens,
+    /// The GPU ran at full clocks.
+    GpuClocks,
+    /// Full load held long enough.
+    SteadyWindow,
+    /// Samples are enough for the percentiles printed.
+    Samples,
+}
+
+impl CheckKind {
+    /// All checks, in the order in which they are shown.
+    pub const ALL: [Self; 15] = [
+        Self::RunComplete,
+        Self::Errors,
+        Self::SentOnce,
+        Self::CacheFree,
+        Self::TokenCounts,
+        Self::EarlyStops,
+        Self::ScheduleKept,
+        Self::ClientLag,
+        Self::ChunkTokens,
+        Self::SteadyWindow,
+        Self::Samples,
+        Self::Preemptions,
+        Self::SameServer,
+        Self::OtherTraffic,
+        Self::GpuClocks,
+    ];
+
+    /// The name people see.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::RunComplete => "run complete",
+            Self::ClientLag => "client lag",
+            Self::ScheduleKept => "schedule kept",
+            Self::SentOnce => "sent once",
+            Self::Errors => "errors",
+            Self::EarlyStops => "early stops",
+            Self::CacheFree => "cache-free",
+            Self::Preemptions => "preemptions",
+            Self::SameServer => "same server",
+            Self::OtherTraffic => "other traffic",
+            Self::TokenCounts => "token counts",
+            Self::ChunkTokens => "tokens a chunk",
+            Self::GpuClocks => "GPU clocks",
+            Self::SteadyWindow => "steady window",
+            Self::Samples => "samples",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: CheckStatus) -> Check {
+        Check {
+            kind: CheckKind::Errors,
+            status,
+            figure: "0".into(),
+            meaning: "m".into(),
+            advice: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_check_decides() {
+        assert_eq!(Verdict::default().status(), CheckStatus::Pass);
+        let verdict = Verdict { checks: vec![check(CheckStatus::Warn), check(CheckStatus::Pass)] };
+        assert_eq!(verdict.status(), CheckStatus::Warn);
+        assert_eq!(verdict.with(CheckStatus::Pass).count(), 1);
+    }
+
+    #[test]
+    fn words_round_trip_and_titles_differ() {
+        let statuses =
+            [CheckStatus::Pass, CheckStatus::Unknown, CheckStatus::Warn, CheckStatus::Fail];
+        for status in statuses {
+            assert_eq!(serde_json::to_value(status).expect("plain enum"), status.as_str());
+        }
+        let titles: std::collections::BTreeSet<_> =
+            CheckKind::ALL.iter().map(|k| k.title()).collect();
+        assert_eq!(titles.len(), CheckKind::ALL.len());
+    }
+}
