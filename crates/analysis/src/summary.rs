@@ -1,0 +1,192 @@
+//! Every figure of a run.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vllm_bench_record::{ClockSource, CorpusInfo, RunStatus, ServerInfo, Slo, Verdict};
+
+use crate::dataset::Dataset;
+use crate::error::AnalysisError;
+use crate::stage::{ErrorCount, StageSummary};
+use crate::{measure, verdict};
+
+/// Every figure of a run: what `summary.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What the run was.
+    pub run: RunFacts,
+    /// All measured stages together.
+    pub totals: RunTotals,
+    /// One a measured stage, in order. Warm-up stages are not among them.
+    pub stages: Vec<StageSummary>,
+    /// What speaks for and against believing the figures.
+    pub verdict: Verdict,
+    /// Things a reader must know: the run's own warnings, then those met while reading it.
+    pub warnings: Vec<String>,
+    /// How percentiles and intervals were found.
+    pub methods: Methods,
+}
+
+/// What a run was, for heads and comparisons.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// The run directory's name.
+    pub run_id: String,
+    /// Where it is.
+    pub run_dir: String,
+    /// Version of vllm-bench that ran.
+    pub tool_version: String,
+    /// How far it came.
+    pub status: RunStatus,
+    /// Wall time at run start, RFC 3339, UTC.
+    pub started_at: String,
+    /// From run start to its end, or to the last thing recorded, seconds.
+    pub seconds: Option<f64>,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The question it answers.
+    pub question: Option<String>,
+    /// Seed of the requests.
+    pub seed: u64,
+    /// Objectives as written.
+    pub slo: BTreeMap<String, String>,
+    /// `chat` or `completions`.
+    pub endpoint: String,
+    /// Whether answers were streamed.
+    pub stream: bool,
+    /// `max_tokens` of the requests.
+    pub max_tokens: Option<u32>,
+    /// Whether end-of-sequence was ignored.
+    pub ignore_eos: bool,
+    /// The model of the first server; `None` when no server is named.
+    pub model: Option<String>,
+    /// Who answered.
+    pub servers: Vec<ServerInfo>,
+    /// A server was the simulator: no figure speaks of real hardware.
+    pub simulated: bool,
+    /// Names of the GPUs sampled, one a device, in order.
+    pub gpus: Vec<String>,
+    /// Where GPU samples come from (`nvml`, `dcgm`, `simulated`); `None` when there are none.
+    pub gpu_source: Option<String>,
+    /// CPU of the machine that made the load.
+    pub client_cpu: Option<String>,
+    /// Its operating system.
+    pub client_os: String,
+    /// How arrivals were stamped.
+    pub clock: ClockSource,
+    /// What was sent.
+    pub corpus: CorpusInfo,
+}
+
+/// All measured stages together.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunTotals {
+    /// Requests recorded.
+    pub requests: u64,
+    /// Whole answers.
+    pub completed: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Cancelled by the run's end.
+    pub cancelled: u64,
+    /// Completed among completed and failed, 0 to 1; `None` when there are neither.
+    pub success_rate: Option<f64>,
+    /// Failures by cause, most frequent first.
+    pub errors: Vec<ErrorCount>,
+    /// Prompt tokens of all answers that tell.
+    pub prompt_tokens: u64,
+    /// Output tokens, of failed requests too as far as they came.
+    pub output_tokens: u64,
+    /// Requests of warm-up stages, which are in no other figure.
+    pub warmup_requests: u64,
+}
+
+/// How percentiles and intervals were found, in words for the reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Methods {
+    /// The percentile definition.
+    pub percentile: String,
+    /// The interval of percentiles.
+    pub percentile_interval: String,
+    /// The interval of means.
+    pub mean_interval: String,
+    /// What the mark at a percentile says.
+    pub low_samples: String,
+    /// The steady window.
+    pub steady_window: String,
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        Self {
+            percentile: "Hyndman-Fan type 7 (linear), as numpy and polars".into(),
+            percentile_interval: "order statistics, exact binomial ranks, 95 %; takes samples as independent, \
+                which the gaps within one answer (ITL, ICL) are not: theirs are too narrow"
+                .into(),
+            mean_interval: "normal approximation, 95 %, from 30 samples on".into(),
+            low_samples: "fewer samples than MLPerf LoadGen's early-stopping floor at 99 % confidence: \
+                p50 11, p90 64, p95 130, p99 662"
+                .into(),
+            steady_window: "from the first to the last instant with at least 95 % of the target in flight; \
+                requests belong to it by sending, tokens and gaps by arrival"
+                .into(),
+        }
+    }
+}
+
+impl Summary {
+    /// Every figure of the run in `dataset`.
+    ///
+    /// # Errors
+    /// An objective in the manifest that cannot be read.
+    pub fn of(dataset: &Dataset) -> Result<Self, AnalysisError> {
+        let slos = slos(dataset)?;
+        let stages = measure::stages(dataset, &slos);
+        let totals = measure::totals(dataset, &stages);
+        let verdict = verdict::judge(dataset, &stages, &totals);
+        let warnings = dataset.manifest().warnings.iter().chain(dataset.warnings()).cloned().collect();
+        Ok(Self { run: facts(dataset), totals, stages, verdict, warnings, methods: Methods::default() })
+    }
+}
+
+fn slos(dataset: &Dataset) -> Result<Vec<(String, String, Slo)>, AnalysisError> {
+    let read = |(name, limit): (&String, &String)| match Slo::parse(name, limit) {
+        Ok(slo) => Ok((name.clone(), limit.clone(), slo)),
+        Err(source) => Err(AnalysisError::Slo { path: dataset.manifest_path(), source }),
+    };
+    dataset.manifest().scenario.slo.iter().map(read).collect()
+}
+
+fn facts(dataset: &Dataset) -> RunFacts {
+    let manifest = dataset.manifest();
+    let mut gpus = BTreeMap::new();
+    for sample in dataset.gpu() {
+        let name = sample.name.clone().unwrap_or_else(|| format!("GPU {}", sample.gpu_index));
+        gpus.entry((sample.gpu_index, sample.uuid.clone())).or_insert(name);
+    }
+    RunFacts {
+        run_id: manifest.run_id.clone(),
+        run_dir: dataset.run_dir().display().to_string(),
+        tool_version: manifest.tool_version.clone(),
+        status: manifest.status,
+        started_at: manifest.started_at.clone(),
+        seconds: manifest.finished_at_ns.or(dataset.last_instant()).map(|t| t.as_secs_f64()),
+        scenario: manifest.scenario.name.clone(),
+        question: manifest.scenario.question.clone(),
+        seed: manifest.scenario.seed,
+        slo: manifest.scenario.slo.clone(),
+        endpoint: manifest.scenario.endpoint.clone(),
+        stream: manifest.scenario.stream,
+        max_tokens: manifest.scenario.max_tokens,
+        ignore_eos: manifest.scenario.ignore_eos,
+        model: manifest.servers.first().map(|s| s.model.clone()),
+        simulated: manifest.servers.iter().any(|s| s.simulated),
+        servers: manifest.servers.clone(),
+        gpus: gpus.into_values().collect(),
+        gpu_source: dataset.gpu().first().map(|s| s.source.as_str().to_owned()),
+        client_cpu: manifest.host.cpu.clone(),
+        client_os: manifest.host.os.clone(),
+        clock: manifest.clock,
+        corpus: manifest.corpus.clone(),
+    }
+}
