@@ -1,0 +1,82 @@
+//! The columns of `engine/*.parquet` and the way back to an [`EngineSample`].
+
+use arrow::array::{Float64Array, Int64Array, UInt32Array, UInt64Array};
+use vllm_bench_record::columns::engine as c;
+use vllm_bench_record::{EngineSample, Timestamp};
+
+use crate::error::StorageError;
+use crate::rows::{Cells, Row, instant_ns};
+use crate::schema::{Column, Get, Layout};
+use crate::table::Table;
+
+impl Row for EngineSample {
+    const TABLE: Table = Table::Engine;
+
+    fn columns() -> Vec<Column<Self>> {
+        use Layout::{Delta, Dictionary, Plain};
+        vec![
+            Column::required(c::AT_NS, Delta, Get::I64(|s| Some(instant_ns(s.at)))),
+            Column::required(c::SERVER_INDEX, Delta, Get::U32(|s, _| Some(s.server_index))),
+            Column::nullable(c::RUNNING, Dictionary, Get::F64(|s| s.running)),
+            Column::nullable(c::WAITING, Dictionary, Get::F64(|s| s.waiting)),
+            Column::nullable(c::KV_CACHE_USAGE, Plain, Get::F64(|s| s.kv_cache_usage)),
+            Column::nullable(c::PREFIX_CACHE_QUERIES, Delta, Get::U64(|s| s.prefix_cache_queries)),
+            Column::nullable(c::PREFIX_CACHE_HITS, Delta, Get::U64(|s| s.prefix_cache_hits)),
+            Column::nullable(c::PREEMPTIONS, Delta, Get::U64(|s| s.preemptions)),
+            Column::nullable(c::PROMPT_TOKENS, Delta, Get::U64(|s| s.prompt_tokens)),
+            Column::nullable(c::GENERATION_TOKENS, Delta, Get::U64(|s| s.generation_tokens)),
+            Column::nullable(c::REQUESTS_STOP, Delta, Get::U64(|s| s.requests_stop)),
+            Column::nullable(c::REQUESTS_LENGTH, Delta, Get::U64(|s| s.requests_length)),
+            Column::nullable(c::REQUESTS_ABORT, Delta, Get::U64(|s| s.requests_abort)),
+            Column::nullable(c::REQUESTS_ERROR, Delta, Get::U64(|s| s.requests_error)),
+            Column::nullable(
+                c::PROCESS_START_UNIX_S,
+                Dictionary,
+                Get::F64(|s| s.process_start_unix_s),
+            ),
+        ]
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn read(cells: &Cells<'_>, out: &mut Vec<Self>) -> Result<(), StorageError> {
+        let counter = |name| cells.column::<UInt64Array>(name);
+        let float = |name| cells.column::<Float64Array>(name);
+
+        let at = cells.column::<Int64Array>(c::AT_NS)?;
+        let server = cells.column::<UInt32Array>(c::SERVER_INDEX)?;
+        let (running, waiting) = (float(c::RUNNING)?, float(c::WAITING)?);
+        let (usage, start) = (float(c::KV_CACHE_USAGE)?, float(c::PROCESS_START_UNIX_S)?);
+        let queries = counter(c::PREFIX_CACHE_QUERIES)?;
+        let (hits, preemptions) = (counter(c::PREFIX_CACHE_HITS)?, counter(c::PREEMPTIONS)?);
+        let (prompt, generation) = (counter(c::PROMPT_TOKENS)?, counter(c::GENERATION_TOKENS)?);
+        let (stop, length) = (counter(c::REQUESTS_STOP)?, counter(c::REQUESTS_LENGTH)?);
+        let (abort, error) = (counter(c::REQUESTS_ABORT)?, counter(c::REQUESTS_ERROR)?);
+
+        for i in 0..cells.len() {
+            let at_ns = cells.nanos(c::AT_NS, at, i)?;
+            out.push(Self {
+                at: at_ns
+                    .map(Timestamp::from_nanos)
+                    .ok_or_else(|| cells.bad(c::AT_NS, i, "is null"))?,
+                server_index: cells.required(c::SERVER_INDEX, server, i)?,
+                running: cells.value(running, i),
+                waiting: cells.value(waiting, i),
+                kv_cache_usage: cells.value(usage, i),
+                prefix_cache_queries: cells.value(queries, i),
+                prefix_cache_hits: cells.value(hits, i),
+                preemptions: cells.value(preemptions, i),
+                prompt_tokens: cells.value(prompt, i),
+                generation_tokens: cells.value(generation, i),
+                requests_stop: cells.value(stop, i),
+                requests_length: cells.value(length, i),
+                requests_abort: cells.value(abort, i),
+                requests_error: cells.value(error, i),
+                process_start_unix_s: cells.value(start, i),
+            });
+        }
+        Ok(())
+    }
+}
