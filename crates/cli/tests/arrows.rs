@@ -1,0 +1,155 @@
+//! The dependency arrows that ARCHITECTURE.md draws are the ones that Cargo sees: no more, no fewer.
+//!
+//! The document is the table: a new arrow fails here until it is drawn there, and so is argued for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Command,
+};
+
+use serde_json::Value;
+
+type Names = BTreeSet<String>;
+
+/// One member of the workspace: what it depends on, as the document names it.
+#[derive(Debug, Default)]
+struct Member {
+    ours: Names,
+    ours_in_tests: Names,
+    others: Names,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The lines of the fenced block with this info string, split at `->` into a name and the names it points at.
+fn drawn(block: &str) -> BTreeMap<String, String> {
+    let document = std::fs::read_to_string(root().join("ARCHITECTURE.md"))
+        .expect("ARCHITECTURE.md is readable");
+    let fence = format!("```{block}\n");
+    let (_, rest) = document.split_once(&fence).unwrap_or_else(|| panic!("no block ```{block}"));
+    let (lines, _) = rest.split_once("```").expect("the block ends");
+    let arrows = lines.lines().filter_map(|line| line.split_once("->"));
+    arrows.map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned())).collect()
+}
+
+fn names(list: &str) -> Names {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Every member by its name in the document: `loadgen` for a crate, `bins/run` for a program.
+fn members() -> BTreeMap<String, Member> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    packages.iter().map(member).collect()
+}
+
+fn member(package: &Value) -> (String, Member) {
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let manifest = PathBuf::from(text(&package["manifest_path"]));
+    let folder = |above: usize| {
+        let path = manifest.ancestors().nth(above).expect("members lie two folders deep");
+        path.file_name().expect("named").to_string_lossy().into_owned()
+    };
+    let name = if folder(2) == "bins" { format!("bins/{}", folder(1)) } else { folder(1) };
+    let mut member = Member::default();
+    for dependency in package["dependencies"].as_array().expect("dependencies") {
+        let target = text(&dependency["name"]);
+        let in_tests = dependency["kind"].as_str() == Some("dev");
+        match (target.strip_prefix("vllm-bench-"), in_tests) {
+            (Some(ours), false) => member.ours.insert(ours.to_owned()),
+            (Some(ours), true) => member.ours_in_tests.insert(ours.to_owned()),
+            (None, false) => member.others.insert(target),
+            (None, true) => false,
+        };
+    }
+    (name, member)
+}
+
+#[test]
+fn the_arrows_are_as_drawn() {
+    let mut drawn = drawn("arrows");
+    for (name, member) in members() {
+        let line =
+            drawn.remove(&name).unwrap_or_else(|| panic!("{name} is not in ARCHITECTURE.md"));
+        let (always, in_tests) = line.split_once("; tests:").unwrap_or((&line, ""));
+        assert_eq!(
+            member.ours,
+            names(always),
+            "{name}: what Cargo.toml has (left), what is drawn (right)"
+        );
+        assert_eq!(
+            member.ours_in_tests,
+            names(in_tests),
+            "{name}: dev-dependencies, and what is drawn"
+        );
+    }
+    assert!(drawn.is_empty(), "drawn but no member: {drawn:?}");
+}
+
+#[test]
+fn each_engine_stays_in_its_crate() {
+    let members = members();
+    let engines = drawn("engines");
+    assert!(engines.len() > 5, "{engines:?}");
+    for (engine, homes) in engines {
+        let users: Names = members
+            .iter()
+            .filter(|(_, member)| member.others.contains(&engine))
+            .map(|(name, _)| name.clone())
+            .collect();
+        assert_eq!(users, names(&homes), "{engine}: who uses it (left), who is drawn (right)");
+    }
+}
+
+#[test]
+fn measuring_never_links_analysing() {
+    let members = members();
+    for (program, banned) in [
+        ("bins/prepare", &["analysis", "loadgen", "storage", "telemetry", "simulator"][..]),
+        ("bins/run", &["analysis", "simulator"]),
+        ("bins/report", &["loadgen", "telemetry", "corpus", "runner", "simulator"]),
+        ("bins/simulate", &["analysis", "loadgen", "storage", "telemetry", "corpus", "runner"]),
+        ("loadgen", &["storage", "telemetry", "analysis", "corpus", "cli"]),
+    ] {
+        let reached = reached(program, &members);
+        assert!(!reached.is_empty(), "{program}");
+        for banned in banned {
+            assert!(!reached.contains(*banned), "{program} reaches {banned}");
+        }
+    }
+}
+
+/// Everything of ours that a member links, through any number of arrows.
+fn reached(from: &str, members: &BTreeMap<String, Member>) -> Names {
+    let mut reached = Names::new();
+    let mut open: Vec<&str> = vec![from];
+    while let Some(name) = open.pop() {
+        for next in &members[name].ours {
+            if reached.insert(next.clone()) {
+                open.push(next);
+            }
+        }
+    }
+    reached
+}
+
+#[test]
+fn libraries_leave_the_terminal_to_the_programs() {
+    for (name, member) in members() {
+        if name == "cli" || name.starts_with("bins/") {
+            continue;
+        }
+        for banned in ["anyhow", "clap", "dotenvy", "indicatif", "tracing-subscriber"] {
+            assert!(!member.others.contains(banned), "{name} depends on {banned}");
+        }
+    }
+}
