@@ -1,1 +1,51 @@
-//! placeholder
+//! Sends requests on time and observes the answers.
+//!
+//! A [`Stage`] of users sends [`PreparedRequest`]s to a [`Target`] through
+//! [`run_stage`], which says [`LoadEvent`]s: each request ends as one
+//! [`RequestRecord`](vllm_bench_record::RequestRecord), whatever became of it.
+//! No other crate of the project is needed but `record` and `protocol`; see
+//! `examples/embed.rs`.
+//!
+//! ```no_run
+//! use vllm_bench_loadgen::{ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage};
+//! use vllm_bench_record::RunClock;
+//!
+//! let config = ClientConfig::new(Target::resolve("http://localhost:8000")?);
+//! let stage = Stage { index: 0, concurrency: 4, until: Until { requests: Some(8), ..Until::default() } };
+//! let requests = (0..8).map(|n| PreparedRequest {
+//!     request_id: format!("r{n}"),
+//!     prompt_id: format!("p{n}"),
+//!     session: n,
+//!     turn: 0,
+//!     body: format!(r#"{{"model":"m","messages":[{{"role":"user","content":"Say {n}"}}],"stream":true}}"#).into(),
+//!     prompt_tokens: None,
+//!     max_tokens: None,
+//! });
+//! run_stage(&config, stage, requests, RunClock::start(), &StopHandle::new(), |event| {
+//!     if let LoadEvent::RequestFinished(record) = event {
+//!         assert!(record.finished_at.is_some());
+//!     }
+//! })?;
+//! # Ok::<(), vllm_bench_loadgen::LoadError>(())
+//! ```
+
+mod client;
+mod config;
+mod connection;
+mod error;
+mod event;
+mod observe;
+mod plan;
+mod run;
+mod stop;
+mod target;
+mod transport;
+mod worker;
+
+pub use config::{ApiKey, ClientConfig, Timeouts};
+pub use error::LoadError;
+pub use event::{Live, LoadEvent};
+pub use plan::{PreparedRequest, Stage, Until};
+pub use run::{StageReport, run_stage};
+pub use stop::StopHandle;
+pub use target::Target;

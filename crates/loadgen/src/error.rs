@@ -1,0 +1,43 @@
+//! What stops a run: everything a server does is an outcome instead.
+
+use std::io;
+
+/// Why load could not be generated at all. A failed request is never this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The server's URL cannot be used.
+    #[error("server URL {url:?}: {reason}")]
+    Url {
+        /// The URL, without user info.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server's host name does not resolve.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// Host and port.
+        host: String,
+        /// The resolver's word.
+        #[source]
+        source: io::Error,
+    },
+    /// A header name or value is not valid HTTP.
+    #[error("header {name:?}: {reason}")]
+    Header {
+        /// The header's name; values may be secrets and are not shown.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The extra certificate authority cannot be used.
+    #[error("certificate authority: {0}")]
+    Certificate(String),
+    /// The plan itself is impossible.
+    #[error("load plan: {0}")]
+    Plan(String),
+    /// A worker thread could not be started.
+    #[error("cannot start a load-generator thread")]
+    Worker(#[source] io::Error),
+}

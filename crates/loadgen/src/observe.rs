@@ -1,0 +1,374 @@
+//! Folds an answer's bytes and their arrivals into what the record keeps. Sans-IO.
+
+use hyper::StatusCode;
+use vllm_bench_protocol::sse::{SseDecoder, SseError};
+use vllm_bench_protocol::{
+    ApiError, ChoiceDelta, Delta, Endpoint, ParseError, ServerMetrics, StreamEvent, TokenFold, TokenSource,
+    Usage, parse_answer, parse_event,
+};
+use vllm_bench_record::{
+    ChunkArrival, ChunkTokenSource, Failure, FailureCause, RequestRecord, ServerTimings,
+    TokenCount, TokenCountSource,
+};
+
+use crate::transport::ReadStamp;
+
+/// Watches one answer.
+pub(crate) struct Observer {
+    endpoint: Endpoint,
+    keep_answer: bool,
+    form: Form,
+    chunks: Vec<ChunkArrival>,
+    /// The read that completed `chunks.last()`.
+    last_chunk_read: u64,
+    done: bool,
+    failure: Option<Failure>,
+    usage: Option<Usage>,
+    /// `usage` is the whole answer's, not a running one.
+    usage_is_whole: bool,
+    metrics: Option<ServerMetrics>,
+    model: Option<String>,
+    finish_reason: Option<String>,
+    answer: String,
+    reasoning: String,
+}
+
+enum Form {
+    Stream { sse: SseDecoder, fold: TokenFold },
+    /// An answer that was not to be streamed.
+    Whole(Vec<u8>),
+    /// The body of an answer that is none: of another status, or not the stream asked for.
+    Refusal { head: String, status: Option<StatusCode>, retry_after_s: Option<u32>, body: Vec<u8> },
+}
+
+/// Longest failure message kept, bytes.
+const MESSAGE_LIMIT: usize = 500;
+
+/// What is kept of the body of a refusal, bytes.
+const REFUSAL_LIMIT: usize = 64 << 10;
+
+/// Longest answer that is read whole, bytes.
+const BODY_LIMIT: usize = 64 << 20;
+
+impl Observer {
+    /// `stream`: whether the answer is an event stream. `max_tokens` sizes the buffer of arrivals.
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        stream: bool,
+        keep_answer: bool,
+        max_tokens: Option<u32>,
+    ) -> Self {
+        let (form, capacity) = if stream {
+            let fold = TokenFold::new();
+            let form = Form::Stream { sse: SseDecoder::new(), fold };
+            (form, max_tokens.unwrap_or(256).min(65_536) as usize + 2)
+        } else {
+            (Form::Whole(Vec::new()), 1)
+        };
+        Self {
+            endpoint,
+            keep_answer,
+            form,
+            chunks: Vec::with_capacity(capacity),
+            last_chunk_read: 0,
+            done: false,
+            failure: None,
+            usage: None,
+            usage_is_whole: false,
+            metrics: None,
+            model: None,
+            finish_reason: None,
+            answer: String::new(),
+            reasoning: String::new(),
+        }
+    }
+
+    /// Takes bytes that arrived with `read`; the number of tokens they completed.
+    /// After a failure the rest of the answer is not looked at.
+    pub(crate) fn data(&mut self, bytes: &[u8], read: ReadStamp) -> u32 {
+        if self.failure.is_some() {
+            return 0;
+        }
+        match &mut self.form {
+            Form::Refusal { body, .. } => {
+                let room = REFUSAL_LIMIT.saturating_sub(body.len());
+                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                0
+            }
+            Form::Whole(body) => {
+                if body.len() + bytes.len() > BODY_LIMIT {
+                    self.fail(FailureCause::Malformed, "the body is longer than 64 MiB");
+                } else {
+                    body.extend_from_slice(bytes);
+                }
+                0
+            }
+            Form::Stream { sse, .. } => {
+                sse.push(bytes);
+                self.events(read)
+            }
+        }
+    }
+
+    fn events(&mut self, read: ReadStamp) -> u32 {
+        let mut tokens = 0;
+        loop {
+            let Form::Stream { sse, fold } = &mut self.form else { return tokens };
+            let event = match sse.next_event() {
+                None => return tokens,
+                Some(Ok(event)) => event,
+                Some(Err(error)) => {
+                    let cause = match error {
+                        SseError::NotUtf8 { .. } => FailureCause::NotUtf8,
+                        _ => FailureCause::Malformed,
+                    };
+                    self.fail(cause, &error.to_string());
+                    return tokens;
+                }
+            };
+            // Whatever follows a token-bearing event in the same read makes
+            // that event's arrival a bound, not an instant.
+            if self.last_chunk_read == read.read
+                && let Some(last) = self.chunks.last_mut()
+            {
+                last.coalesced = true;
+            }
+            match parse_event(self.endpoint, &event.data) {
+                Ok(StreamEvent::Done) => self.done = true,
+                Ok(StreamEvent::Error(error)) => {
+                    self.fail_api(FailureCause::ErrorInStream, &error);
+                    return tokens;
+                }
+                Ok(StreamEvent::Delta(delta)) => {
+                    let here = fold.fold(&delta);
+                    if here > 0 {
+                        self.chunks.push(ChunkArrival {
+                            at: read.at,
+                            tokens: here,
+                            coalesced: false,
+                            client_lag: read.client_lag,
+                        });
+                        self.last_chunk_read = read.read;
+                        tokens += here;
+                    }
+                    self.keep(delta);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.fail(FailureCause::Malformed, &error.to_string());
+                    return tokens;
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, delta: Delta) {
+        if self.model.is_none() {
+            self.model = delta.model;
+        }
+        if delta.usage.is_some() {
+            self.usage_is_whole = delta.choices.is_empty();
+            self.usage = delta.usage;
+        }
+        if delta.metrics.is_some() {
+            self.metrics = delta.metrics;
+        }
+        self.keep_choices(delta.choices);
+    }
+
+    fn keep_choices(&mut self, choices: Vec<ChoiceDelta>) {
+        for choice in choices {
+            if choice.index != 0 {
+                continue;
+            }
+            if choice.finish_reason.is_some() {
+                self.finish_reason = choice.finish_reason;
+            }
+            if self.keep_answer {
+                for text in [choice.text, choice.tool_call_text].into_iter().flatten() {
+                    self.answer.push_str(&text);
+                }
+                if let Some(text) = choice.reasoning {
+                    self.reasoning.push_str(&text);
+                }
+            }
+        }
+    }
+
+    /// The body ended as its framing said; `read` brought its last byte.
+    pub(crate) fn end(&mut self, read: ReadStamp) {
+        if self.failure.is_some() {
+            return;
+        }
+        match &mut self.form {
+            Form::Stream { sse, .. } => {
+                if let Err(error) = sse.finish() {
+                    self.fail(FailureCause::Malformed, &error.to_string());
+                } else if !self.done {
+                    self.fail(FailureCause::NoDone, "the stream ended without [DONE]");
+                }
+            }
+            Form::Whole(body) => {
+                let body = std::mem::take(body);
+                self.whole(&body, read);
+            }
+            Form::Refusal { .. } => self.refused(),
+        }
+    }
+
+    /// The transport broke; what has come of a refusal still tells why.
+    pub(crate) fn broken(&mut self) {
+        if matches!(self.form, Form::Refusal { .. }) {
+            self.refused();
+        }
+    }
+
+    /// The head has a status other than 200: the body says why.
+    pub(crate) fn error_status(&mut self, status: StatusCode, retry_after_s: Option<u32>) {
+        self.form = Form::Refusal {
+            head: status.to_string(),
+            status: Some(status),
+            retry_after_s,
+            body: Vec::new(),
+        };
+    }
+
+    /// A stream was asked for and something else came.
+    pub(crate) fn not_a_stream(&mut self, content_type: &str) {
+        self.form = Form::Refusal {
+            head: format!("asked for text/event-stream, got {content_type}"),
+            status: None,
+            retry_after_s: None,
+            body: Vec::new(),
+        };
+    }
+
+    fn refused(&mut self) {
+        let Form::Refusal { head, status, retry_after_s, body } = &self.form else { return };
+        let error = ApiError::from_body(body);
+        let cause = match status {
+            Some(_) => FailureCause::HttpStatus,
+            None if error.kind.is_some() || error.code.is_some() => FailureCause::ErrorInStream,
+            None => FailureCause::Malformed,
+        };
+        let words = error.message.trim();
+        let message =
+            if words.is_empty() { head.clone() } else { format!("{head}: {words}") };
+        if self.failure.is_none() {
+            self.failure =
+                Some(Failure { cause, message: cut(&message), retry_after_s: *retry_after_s });
+        }
+    }
+
+    fn whole(&mut self, body: &[u8], read: ReadStamp) {
+        if std::str::from_utf8(body).is_err() {
+            return self.fail(FailureCause::NotUtf8, "the body is not UTF-8");
+        }
+        let answer = match parse_answer(self.endpoint, body) {
+            Ok(answer) => answer,
+            Err(ParseError::Server(error)) => {
+                return self.fail_api(FailureCause::ErrorInStream, &error);
+            }
+            Err(error) => return self.fail(FailureCause::Malformed, &error.to_string()),
+        };
+        self.done = true;
+        let tokens = answer.tokens().unwrap_or(0);
+        self.model = answer.model;
+        self.usage_is_whole = answer.usage.is_some();
+        self.usage = answer.usage;
+        self.metrics = answer.metrics;
+        self.keep_choices(answer.choices);
+        if tokens > 0 {
+            self.chunks.push(ChunkArrival {
+                at: read.at,
+                tokens,
+                coalesced: false,
+                client_lag: read.client_lag,
+            });
+        }
+    }
+
+    /// Everything after this is ignored; the first failure stands.
+    pub(crate) fn fail(&mut self, cause: FailureCause, message: &str) {
+        if self.failure.is_none() {
+            let message = cut(message);
+            self.failure = Some(Failure { cause, message, retry_after_s: None });
+        }
+    }
+
+    fn fail_api(&mut self, cause: FailureCause, error: &ApiError) {
+        self.fail(cause, &error.message);
+    }
+
+    /// Whether the answer failed already: the connection need not be read on.
+    pub(crate) const fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Arrival of the newest token, for the between-tokens limit.
+    pub(crate) fn last_token(&self) -> Option<vllm_bench_record::Timestamp> {
+        self.chunks.last().map(|c| c.at)
+    }
+
+    /// Writes what was seen into `record`; the failure, if there was one.
+    pub(crate) fn fill(self, record: &mut RequestRecord) -> Option<Failure> {
+        let (source, folded) = match &self.form {
+            Form::Stream { fold, .. } => {
+                let source = match fold.source() {
+                    TokenSource::TokenIds => ChunkTokenSource::TokenIds,
+                    TokenSource::RunningUsage => ChunkTokenSource::RunningUsage,
+                    TokenSource::Assumed => ChunkTokenSource::Assumed,
+                };
+                (source, fold.counted())
+            }
+            Form::Whole(_) => (ChunkTokenSource::WholeAnswer, self.chunks.first().map_or(0, |c| c.tokens)),
+            Form::Refusal { .. } => (ChunkTokenSource::Assumed, 0),
+        };
+        record.chunk_token_source = source;
+        record.output_tokens = match &self.usage {
+            Some(usage) if self.usage_is_whole => {
+                Some(TokenCount { count: usage.completion_tokens, source: TokenCountSource::Usage })
+            }
+            // A running usage is of one choice; the fold has added them up.
+            _ if folded > 0 => {
+                let source = match source {
+                    ChunkTokenSource::TokenIds => TokenCountSource::TokenIds,
+                    ChunkTokenSource::RunningUsage => TokenCountSource::RunningUsage,
+                    _ => {
+                        TokenCountSource::Chunks
+                    }
+                };
+                Some(TokenCount { count: folded, source })
+            }
+            _ => None,
+        };
+        record.chunks = self.chunks;
+        record.prompt_tokens = self.usage.as_ref().map(|u| u.prompt_tokens);
+        record.cached_tokens = self.usage.as_ref().and_then(Usage::cached_tokens);
+        record.server = self.metrics.map(|m| ServerTimings {
+            ttft_ms: m.time_to_first_token_ms,
+            queue_ms: m.queue_time_ms,
+            generation_ms: m.generation_time_ms,
+            mean_itl_ms: m.mean_itl_ms,
+        });
+        record.model = self.model;
+        record.finish_reason = self.finish_reason;
+        if self.keep_answer {
+            record.answer = (!record.chunks.is_empty() || self.done).then_some(self.answer);
+            record.reasoning = (!self.reasoning.is_empty()).then_some(self.reasoning);
+        }
+        self.failure
+    }
+}
+
+/// `message` cut to what a record keeps, at a character.
+pub(crate) fn cut(message: &str) -> String {
+    if message.len() <= MESSAGE_LIMIT {
+        return message.to_owned();
+    }
+    let mut end = MESSAGE_LIMIT;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &message[..end])
+}

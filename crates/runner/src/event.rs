@@ -1,0 +1,85 @@
+//! What a run says of itself while it runs: for progress, for scripts, for tests.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use vllm_bench_record::Phase;
+
+use crate::brief::BriefFigures;
+
+/// Said by [`execute`](crate::execute), in the caller's thread.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunEvent {
+    /// The run directory is there.
+    RunStarted {
+        /// It.
+        run_dir: PathBuf,
+        /// The scenario's name.
+        scenario: String,
+        /// The model under test.
+        model: String,
+        /// It runs on the simulator.
+        simulated: bool,
+        /// Stages to come.
+        stages: usize,
+    },
+    /// A stage's connections are open and its users start.
+    StageStarted {
+        /// Index among the stages.
+        index: usize,
+        /// Its label.
+        stage: String,
+        /// Warm-up or measured.
+        phase: Phase,
+        /// Users.
+        concurrency: u32,
+        /// Requests planned; `None` when only a duration bounds it.
+        planned_requests: Option<u64>,
+        /// Its longest time, seconds.
+        duration_s: Option<f64>,
+    },
+    /// Some time passed.
+    Progress {
+        /// Index among the stages.
+        index: usize,
+        /// Seconds since the stage's start.
+        elapsed_s: f64,
+        /// Requests ended.
+        finished: u64,
+        /// Requests failed.
+        failed: u64,
+        /// Requests in flight.
+        in_flight: u32,
+        /// Tokens that have arrived.
+        tokens: u64,
+        /// Median TTFT so far, ms.
+        ttft_p50_ms: Option<f64>,
+        /// 95th percentile of TTFT so far, ms.
+        ttft_p95_ms: Option<f64>,
+    },
+    /// A stage is over.
+    StageFinished {
+        /// Index among the stages.
+        index: usize,
+        /// Warm-up or measured.
+        phase: Phase,
+        /// How long it took, seconds.
+        elapsed_s: f64,
+        /// Its figures.
+        figures: BriefFigures,
+    },
+    /// Something a reader must know.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// The run directory is complete.
+    RunFinished {
+        /// It.
+        run_dir: PathBuf,
+        /// Stopped before its end.
+        interrupted: bool,
+    },
+}

@@ -1,0 +1,410 @@
+//! Everything that can be known before the first prompt is sent.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use vllm_bench_corpus::Corpus;
+use vllm_bench_loadgen::{
+    ApiKey, ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Timeouts, Until,
+    run_stage,
+};
+use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
+use vllm_bench_record::{
+    ChunkTokenSource, CorpusInfo, FailureCause, Outcome, RequestRecord, RunClock, ServerInfo,
+};
+
+use crate::body::{BodyWriter, ChunkCounts};
+use crate::error::RunError;
+use crate::http::Http;
+use crate::plan::RunPlan;
+use crate::scenario::{Scenario, TokenCounts};
+
+/// What the caller's environment adds to a scenario.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Where run directories are made.
+    pub results_dir: PathBuf,
+    /// Bearer key of the servers.
+    pub api_key: Option<ApiKey>,
+}
+
+/// A scenario that can be run: corpus open, servers there, model known, plan feasible.
+#[derive(Debug)]
+pub struct Ready {
+    pub(crate) scenario: Scenario,
+    pub(crate) options: RunOptions,
+    pub(crate) plan: RunPlan,
+    pub(crate) corpus: Corpus,
+    pub(crate) client: ClientConfig,
+    pub(crate) bodies: BodyWriter,
+    pub(crate) spent: Option<usize>,
+    /// The corpus, as the manifest tells it.
+    pub corpus_info: CorpusInfo,
+    /// The servers.
+    pub servers: Vec<ServerInfo>,
+    /// How chunk tokens will be counted.
+    pub counts: ChunkCounts,
+    /// What a reader must know.
+    pub warnings: Vec<String>,
+}
+
+impl Ready {
+    /// The stages that will run.
+    pub const fn plan(&self) -> &RunPlan {
+        &self.plan
+    }
+}
+
+/// Checks all that can be checked. Sends the servers a few short requests of
+/// our own and, only to hear the server's words about it, a prompt that is too long.
+///
+/// # Errors
+/// The first thing that makes the run impossible; see [`RunError::problem`].
+pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunError> {
+    let plan = RunPlan::of(&scenario);
+    let corpus = open_corpus(&scenario)?;
+    check_enough(&scenario, &plan, corpus.len() as u64)?;
+    let corpus_info = corpus_info(&scenario, &corpus);
+    let mut warnings = Vec::new();
+    if corpus_info.shared_leading_blocks.is_some_and(|n| n > 0) {
+        warnings.push(format!(
+            "{} prompts of the corpus share their first block with another: the prefix cache can help them",
+            corpus_info.shared_leading_blocks.unwrap_or_default()
+        ));
+    }
+
+    let client = client_config(&scenario, &options)?;
+    let mut servers = Vec::new();
+    for target in &client.targets {
+        servers.push(look_at(&scenario, &client, target)?);
+    }
+    let model = servers[0].model.clone();
+    if let Some(other) = servers.iter().find(|s| s.model != model) {
+        warnings.push(format!(
+            "the servers have different models: {model} at {}, {} at {}",
+            servers[0].url, other.model, other.url
+        ));
+    }
+    let spent = check_lengths(&scenario, &corpus, &client, &servers[0])?;
+    compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
+    let counts = find_counts(&scenario, &client, &model, &mut warnings)?;
+    let bodies = BodyWriter::new(&scenario, &model, counts);
+    Ok(Ready {
+        scenario,
+        options,
+        plan,
+        corpus,
+        client,
+        bodies,
+        spent,
+        corpus_info,
+        servers,
+        counts,
+        warnings,
+    })
+}
+
+fn open_corpus(scenario: &Scenario) -> Result<Corpus, RunError> {
+    let file = &scenario.spec.corpus.file;
+    Corpus::open(file.get_ref()).map_err(|source| RunError::Corpus {
+        place: scenario.place().point(file.span()),
+        source,
+    })
+}
+
+fn check_enough(scenario: &Scenario, plan: &RunPlan, available: u64) -> Result<(), RunError> {
+    let needed = plan.prompts_needed();
+    if needed.least() <= available {
+        return Ok(());
+    }
+    Err(RunError::TooFewPrompts {
+        file: scenario.spec.corpus.file.get_ref().clone(),
+        available,
+        needed: needed.least(),
+        sum: needed.sum,
+        place: scenario.place().point(scenario.spec.load.closed.span()),
+    })
+}
+
+fn corpus_info(scenario: &Scenario, corpus: &Corpus) -> CorpusInfo {
+    let header = corpus.header();
+    CorpusInfo {
+        file: scenario.spec.corpus.file.get_ref().display().to_string(),
+        sha256: corpus.sha256().to_owned(),
+        prompts: corpus.len() as u64,
+        mean_tokens: Some(header.tokens.mean),
+        tokenizer: Some(header.tokenizer.clone()),
+        shared_leading_blocks: Some(header.shared_leading_blocks),
+    }
+}
+
+fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConfig, RunError> {
+    let server = &scenario.spec.server;
+    let timeouts = scenario.spec.timeouts;
+    let ca_pem = server.ca_file.as_deref().map(read_file).transpose()?;
+    Ok(ClientConfig {
+        targets: server.url.all().iter().map(|u| Target::resolve(u)).collect::<Result<_, _>>()?,
+        endpoint: server.endpoint,
+        stream: server.stream,
+        api_key: options.api_key.clone(),
+        headers: server.headers.clone().into_iter().collect(),
+        timeouts: Timeouts {
+            connect: timeouts.connect.0,
+            first_token: timeouts.first_token.0,
+            between_tokens: timeouts.between_tokens.0,
+            total: timeouts.total.0,
+        },
+        keep_answers: scenario.spec.output.answers,
+        workers: scenario.spec.load.workers,
+        ca_pem,
+    })
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, RunError> {
+    std::fs::read(path).map_err(|source| RunError::File { path: path.to_owned(), source })
+}
+
+pub(crate) fn http<'a>(client: &'a ClientConfig, target: &'a Target) -> Http<'a> {
+    Http::new(target, client.api_key.as_ref(), &client.headers, client.ca_pem.as_deref())
+}
+
+/// One server: its models, version and cache configuration.
+fn look_at(
+    scenario: &Scenario,
+    client: &ClientConfig,
+    target: &Target,
+) -> Result<ServerInfo, RunError> {
+    let http = http(client, target);
+    let url = target.base_url();
+    let models = http.get("/v1/models")?;
+    if !models.is_ok() {
+        return Err(models.refusal("to list its models"));
+    }
+    let list: ModelList = serde_json::from_slice(&models.body).map_err(|e| RunError::Refused {
+        url: models.url.clone(),
+        what: "to list its models".into(),
+        words: format!("the answer is not a list of models ({e}); is this an OpenAI-compatible server?"),
+    })?;
+    let names: Vec<String> = list.data.iter().map(|m| m.id.clone()).collect();
+    let wanted = scenario.spec.server.model.as_str();
+    let model_error = |problem: String| RunError::Model {
+        url: url.clone(),
+        problem,
+        models: names.clone(),
+    };
+    let card = match wanted {
+        "auto" => match list.data.as_slice() {
+            [only] => only,
+            [] => return Err(model_error("has no model".into())),
+            _ => return Err(model_error("has several models; name one (--model)".into())),
+        },
+        name => list
+            .data
+            .iter()
+            .find(|m| m.id == name)
+            .ok_or_else(|| model_error(format!("has no model {name:?}")))?,
+    };
+
+    // Other OpenAI-compatible servers have neither of these.
+    let version = http
+        .get("/version")
+        .ok()
+        .filter(|a| a.is_ok())
+        .and_then(|a| serde_json::from_slice::<Version>(&a.body).ok())
+        .map(|v| v.version);
+    let simulated = models.server.as_deref().is_some_and(|s| s.starts_with("vllm-bench-simulator"))
+        || version.as_deref().is_some_and(|v| v.contains("simulat"));
+    let cache_config = http
+        .get("/metrics")
+        .ok()
+        .filter(|a| a.is_ok())
+        .and_then(|a| cache_config(&String::from_utf8_lossy(&a.body)))
+        .unwrap_or_default();
+    Ok(ServerInfo {
+        url,
+        version,
+        model: card.id.clone(),
+        max_model_len: card.max_model_len,
+        simulated,
+        cache_config,
+    })
+}
+
+fn cache_config(text: &str) -> Option<BTreeMap<String, String>> {
+    let exposition = prometheus::parse(text).ok()?;
+    let sample = exposition.samples("vllm:cache_config_info").next()?;
+    Some(sample.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+}
+
+/// Refuses prompts that do not fit, in the server's own words.
+fn check_lengths(
+    scenario: &Scenario,
+    corpus: &Corpus,
+    client: &ClientConfig,
+    server: &ServerInfo,
+) -> Result<Option<usize>, RunError> {
+    let Some(limit) = server.max_model_len else { return Ok(None) };
+    let answer = scenario.spec.request.max_tokens.get();
+    if corpus.header().tokens.max.saturating_add(answer) <= limit {
+        return Ok(None);
+    }
+    let mut longest = (0, 0);
+    let mut too_long = 0;
+    for index in 0..corpus.len() {
+        let prompt = corpus.prompt(index).map_err(|source| RunError::Corpus {
+            place: scenario.place().point(scenario.spec.corpus.file.span()),
+            source,
+        })?;
+        too_long += u64::from(prompt.tokens.saturating_add(answer) > limit);
+        longest = longest.max((prompt.tokens, index));
+    }
+    let prompt = corpus.prompt(longest.1).map_err(|source| RunError::Corpus {
+        place: scenario.place().point(scenario.spec.corpus.file.span()),
+        source,
+    })?;
+    let bodies = BodyWriter::new(scenario, &server.model, ChunkCounts::Assumed);
+    let record = send_one(client, bodies.body(&prompt), "preflight-longest")?;
+    match record.outcome {
+        // The corpus was counted by another tokenizer: the server takes it after all.
+        Outcome::Completed | Outcome::Cancelled => Ok(Some(longest.1)),
+        Outcome::Failed(failure) => Err(RunError::TooLong {
+            url: server.url.clone(),
+            too_long,
+            prompts: corpus.len() as u64,
+            max_model_len: limit,
+            longest: longest.0.saturating_add(answer),
+            words: failure.message,
+        }),
+    }
+}
+
+/// Compares the corpus's count of its first prompt with the server's own.
+fn compare_counts(
+    corpus: &Corpus,
+    client: &ClientConfig,
+    server: &ServerInfo,
+    warnings: &mut Vec<String>,
+) -> Result<(), RunError> {
+    let Ok(prompt) = corpus.prompt(0) else { return Ok(()) };
+    let mut request = TokenizeRequest { model: Some(server.model.clone()), ..TokenizeRequest::default() };
+    match client.endpoint {
+        vllm_bench_protocol::Endpoint::Chat => {
+            request.messages = Some(prompt.messages.clone());
+            request.add_generation_prompt = Some(true);
+        }
+        vllm_bench_protocol::Endpoint::Completions => request.prompt = Some(prompt.text()),
+    }
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    let answer = http(client, &client.targets[0]).post("/tokenize", &body)?;
+    let Ok(counted) = serde_json::from_slice::<TokenizeResponse>(&answer.body) else {
+        return Ok(());
+    };
+    if counted.count != prompt.tokens {
+        warnings.push(format!(
+            "the server counts {} tokens in the first prompt, the corpus says {} (by {}); lengths in this run are the server's",
+            counted.count,
+            prompt.tokens,
+            corpus.header().tokenizer
+        ));
+    }
+    Ok(())
+}
+
+/// Finds out how the server tells the tokens of a chunk, by asking.
+fn find_counts(
+    scenario: &Scenario,
+    client: &ClientConfig,
+    model: &str,
+    warnings: &mut Vec<String>,
+) -> Result<ChunkCounts, RunError> {
+    let tries: &[ChunkCounts] = match scenario.spec.request.token_counts {
+        _ if !client.stream => &[ChunkCounts::Assumed],
+        TokenCounts::Auto => {
+            &[ChunkCounts::RunningUsage, ChunkCounts::TokenIds, ChunkCounts::Assumed]
+        }
+        TokenCounts::RunningUsage => &[ChunkCounts::RunningUsage],
+        TokenCounts::TokenIds => &[ChunkCounts::TokenIds],
+        TokenCounts::Assumed => &[ChunkCounts::Assumed],
+    };
+    let mut refusal = None;
+    for (n, &counts) in tries.iter().enumerate() {
+        let bodies = BodyWriter::new(scenario, model, counts);
+        let nonce = format!("{:x}-{n}", RunClock::start().wall_start_unix_ns());
+        let record = send_one(client, bodies.probe(&nonce), &format!("preflight-{n}"))?;
+        match (&record.outcome, record.chunk_token_source) {
+            (Outcome::Completed, source) => {
+                let told = match counts {
+                    ChunkCounts::RunningUsage => source == ChunkTokenSource::RunningUsage,
+                    ChunkCounts::TokenIds => source == ChunkTokenSource::TokenIds,
+                    ChunkCounts::Assumed => true,
+                };
+                if told {
+                    if counts == ChunkCounts::Assumed && client.stream {
+                        warnings.push(
+                            "the server does not tell the tokens of a chunk: each chunk counts as one token in ITL".into(),
+                        );
+                    }
+                    return Ok(counts);
+                }
+            }
+            (Outcome::Failed(failure), _) if failure.cause == FailureCause::HttpStatus => {
+                refusal = Some(failure.message.clone());
+            }
+            (outcome, _) => {
+                let words = match outcome {
+                    Outcome::Failed(f) => format!("{} ({})", f.message, f.cause.as_str()),
+                    _ => "cancelled".into(),
+                };
+                return Err(refused(client, words));
+            }
+        }
+    }
+    match refusal {
+        Some(words) => Err(refused(client, words)),
+        None => {
+            warnings.push(
+                "the server does not tell the tokens of a chunk as asked: each chunk counts as one token in ITL".into(),
+            );
+            Ok(tries[0])
+        }
+    }
+}
+
+fn refused(client: &ClientConfig, words: String) -> RunError {
+    let target = &client.targets[0];
+    RunError::Refused {
+        url: format!("{}{}", target.base_url(), client.endpoint.path()),
+        what: "a first short request".into(),
+        words,
+    }
+}
+
+/// Sends one body on the path that the load takes.
+fn send_one(client: &ClientConfig, body: bytes::Bytes, id: &str) -> Result<RequestRecord, RunError> {
+    let request = PreparedRequest {
+        request_id: id.into(),
+        prompt_id: id.into(),
+        session: 0,
+        turn: 0,
+        body,
+        prompt_tokens: None,
+        max_tokens: None,
+    };
+    let until = Until { requests: Some(1), ..Until::default() };
+    let stage = Stage { index: 0, concurrency: 1, until };
+    let mut record = None;
+    let config = ClientConfig {
+        timeouts: Timeouts { total: client.timeouts.total.max(Duration::from_secs(60)), ..client.timeouts },
+        ..client.clone()
+    };
+    run_stage(&config, stage, [request], RunClock::start(), &StopHandle::new(), |event| {
+        if let LoadEvent::RequestFinished(finished) = event {
+            record = Some(*finished);
+        }
+    })?;
+    record.ok_or_else(|| RunError::NoServer {
+        url: client.targets[0].base_url(),
+        reason: "the first request was not sent".into(),
+    })
+}
