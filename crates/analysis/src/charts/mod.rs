@@ -1,0 +1,45 @@
+//! The report's charts: pure functions from plain numbers to ECharts options.
+//!
+//! Each file holds one chart (or one family on one axis). All of them return a
+//! [`NamedChart`], whose option is plain JSON without any function: what a
+//! script would add (hover text, dark colours) is described as data in
+//! [`NamedChart::hover`] and done by the page. So no text of a server, a model
+//! or a scenario can become code, whatever it holds.
+
+mod cdf;
+mod comparison;
+mod engine;
+mod gpu;
+mod histogram;
+mod input;
+mod itl_heatmap;
+mod kit;
+mod latency_by_concurrency;
+mod named;
+mod over_concurrency;
+mod palette;
+mod text;
+mod thin;
+mod throughput_by_concurrency;
+mod throughput_latency;
+mod throughput_over_time;
+mod ttft_over_time;
+
+pub use cdf::{latency_cdf, throughput_cdf, ttft_cdf};
+pub use comparison::comparison;
+pub use engine::{engine_kv_cache, engine_preemptions, engine_requests};
+pub use gpu::{gpu_memory, gpu_power, gpu_temperature, gpu_utilisation};
+pub use histogram::{completion_histogram, prompt_histogram};
+pub use input::{
+    Band, Figure, Goal, Quantiles, RequestPoint, RunPoints, StagePoint, StageSamples, TimeSeries,
+    Timeline,
+};
+pub use itl_heatmap::{ItlCounts, itl_heatmap};
+pub use latency_by_concurrency::latency_by_concurrency;
+pub use named::{Hover, NamedChart, Unit, ZoomGroup};
+pub use palette::{Hue, colour_pairs};
+pub use text::{bytes, count, duration_ms, number, seconds};
+pub use throughput_by_concurrency::throughput_by_concurrency;
+pub use throughput_latency::throughput_latency;
+pub use throughput_over_time::{busy_rate, throughput_over_time};
+pub use ttft_over_time::ttft_over_time;
