@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -89,12 +90,13 @@ fn each_batch<R: Row>(
     for path in parts(run_dir, R::TABLE)? {
         let failed = |source| StorageError::Part { path: path.clone(), source };
         let file = File::open(&path).map_err(StorageError::io("open", &path))?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let builder =
+            unpanicked(|| ParquetRecordBatchReaderBuilder::try_new(file)).map_err(failed)?;
         check_version(&path, builder.metadata().file_metadata().key_value_metadata())?;
-        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(failed)?;
+        let mut reader =
+            unpanicked(|| builder.with_batch_size(BATCH_ROWS).build()).map_err(failed)?;
         let mut first_row = 0;
-        for batch in reader {
-            let batch = batch.map_err(|e| failed(ParquetError::from(e)))?;
+        while let Some(batch) = unpanicked(|| Ok(reader.next().transpose()?)).map_err(failed)? {
             R::read(&Cells::new(&batch, &path, first_row), &mut rows)?;
             first_row += batch.num_rows();
             each(&mut rows);
@@ -102,6 +104,14 @@ fn each_batch<R: Row>(
         }
     }
     Ok(())
+}
+
+/// The Parquet decoder of arrow 60.1 panics on some damaged pages ("offset +
+/// len out of bounds"); to us that is a damaged file like any other. The
+/// reader is not used again afterwards.
+fn unpanicked<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|_| Err(ParquetError::General("the decoder panicked".into())))
 }
 
 fn check_version(

@@ -27,6 +27,7 @@ fn part_count(run: &RunDir, table: Table) -> usize {
 
 /// Not a test of its own: the program that `a_killed_run_loses_the_open_part_only` kills.
 #[test]
+#[expect(clippy::print_stdout, reason = "tells its parent how far it came")]
 #[ignore = "the child of a_killed_run_loses_the_open_part_only"]
 fn child_writes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILD_DIR) else { return };

@@ -82,10 +82,7 @@ fn what_is_no_run_is_said() {
     assert!(matches!(none, Err(StorageError::NotARun { .. })), "{none:?}");
 
     let run = common::create(results.path());
-    assert_eq!(
-        read::parts(&run, Table::Gpu).expect("no folder is no parts"),
-        [""; 0].map(Into::into)
-    );
+    assert!(read::parts(&run, Table::Gpu).expect("no folder is no parts").is_empty());
     fs::write(run.path().join("manifest.json"), "{\n  \"schema_version\": 1,\n").expect("ok");
     let error = RunDir::open(run.path()).expect_err("cut short");
     let cause = std::error::Error::source(&error).expect("serde's words").to_string();

@@ -10,19 +10,19 @@ use vllm_bench_record::{
 };
 use vllm_bench_storage::{RunDir, WriterOptions};
 
-pub fn manifest() -> Manifest {
+pub(crate) fn manifest() -> Manifest {
     serde_json::from_str(include_str!("../manifest.json")).expect("a whole manifest")
 }
 
-pub fn create(results: &Path) -> RunDir {
+pub(crate) fn create(results: &Path) -> RunDir {
     RunDir::create(results, "20261124-172447-smoke", &manifest()).expect("a new run directory")
 }
 
-pub fn options() -> WriterOptions {
+pub(crate) fn options() -> WriterOptions {
     WriterOptions { stages: manifest().stages, ..WriterOptions::default() }
 }
 
-pub fn request(n: u32) -> RequestRecord {
+pub(crate) fn request(n: u32) -> RequestRecord {
     let start = Timestamp::from_nanos(u64::from(n) * 1_000_000);
     let chunk = |ms, tokens| ChunkArrival {
         at: start + Duration::from_millis(ms),
@@ -61,7 +61,7 @@ pub fn request(n: u32) -> RequestRecord {
     }
 }
 
-pub fn gpu(n: u64) -> GpuSample {
+pub(crate) fn gpu(n: u64) -> GpuSample {
     GpuSample {
         at: Timestamp::from_nanos(n * 500_000_000),
         gpu_index: 0,
@@ -83,7 +83,7 @@ pub fn gpu(n: u64) -> GpuSample {
     }
 }
 
-pub fn engine(n: u64) -> EngineSample {
+pub(crate) fn engine(n: u64) -> EngineSample {
     EngineSample {
         at: Timestamp::from_nanos(n * 1_000_000_000),
         running: Some(4.0),
