@@ -3,8 +3,8 @@
 use hyper::StatusCode;
 use vllm_bench_protocol::sse::{SseDecoder, SseError};
 use vllm_bench_protocol::{
-    ApiError, ChoiceDelta, Delta, Endpoint, ParseError, ServerMetrics, StreamEvent, TokenFold, TokenSource,
-    Usage, parse_answer, parse_event,
+    ApiError, ChoiceDelta, Delta, Endpoint, ParseError, ServerMetrics, StreamEvent, TokenFold,
+    TokenSource, Usage, parse_answer, parse_event,
 };
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, Failure, FailureCause, RequestRecord, ServerTimings,
@@ -34,11 +34,19 @@ pub(crate) struct Observer {
 }
 
 enum Form {
-    Stream { sse: SseDecoder, fold: TokenFold },
+    Stream {
+        sse: SseDecoder,
+        fold: TokenFold,
+    },
     /// An answer that was not to be streamed.
     Whole(Vec<u8>),
     /// The body of an answer that is none: of another status, or not the stream asked for.
-    Refusal { head: String, status: Option<StatusCode>, retry_after_s: Option<u32>, body: Vec<u8> },
+    Refusal {
+        head: String,
+        status: Option<StatusCode>,
+        retry_after_s: Option<u32>,
+        body: Vec<u8>,
+    },
 }
 
 /// Longest failure message kept, bytes.
@@ -252,8 +260,7 @@ impl Observer {
             None => FailureCause::Malformed,
         };
         let words = error.message.trim();
-        let message =
-            if words.is_empty() { head.clone() } else { format!("{head}: {words}") };
+        let message = if words.is_empty() { head.clone() } else { format!("{head}: {words}") };
         if self.failure.is_none() {
             self.failure =
                 Some(Failure { cause, message: cut(&message), retry_after_s: *retry_after_s });
@@ -321,7 +328,9 @@ impl Observer {
                 };
                 (source, fold.counted())
             }
-            Form::Whole(_) => (ChunkTokenSource::WholeAnswer, self.chunks.first().map_or(0, |c| c.tokens)),
+            Form::Whole(_) => {
+                (ChunkTokenSource::WholeAnswer, self.chunks.first().map_or(0, |c| c.tokens))
+            }
             Form::Refusal { .. } => (ChunkTokenSource::Assumed, 0),
         };
         record.chunk_token_source = source;
@@ -334,9 +343,7 @@ impl Observer {
                 let source = match source {
                     ChunkTokenSource::TokenIds => TokenCountSource::TokenIds,
                     ChunkTokenSource::RunningUsage => TokenCountSource::RunningUsage,
-                    _ => {
-                        TokenCountSource::Chunks
-                    }
+                    _ => TokenCountSource::Chunks,
                 };
                 Some(TokenCount { count: folded, source })
             }

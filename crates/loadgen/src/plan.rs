@@ -77,8 +77,7 @@ mod tests {
 
     #[test]
     fn the_smaller_bound_counts() {
-        let until =
-            Until { requests: Some(10), requests_per_user: Some(4), duration: None };
+        let until = Until { requests: Some(10), requests_per_user: Some(4), duration: None };
         let stage = |concurrency| Stage { index: 0, concurrency, until };
         assert_eq!(stage(2).max_requests(), Some(8));
         assert_eq!(stage(3).max_requests(), Some(10));

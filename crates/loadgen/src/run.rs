@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
 use hyper::{HeaderMap, Method, Request};
 use tokio::sync::watch;
 use vllm_bench_record::{RunClock, StageEnd, Timestamp};
@@ -119,7 +121,8 @@ where
             })
             .map_err(LoadError::Worker)?;
 
-        let mut conduct = Conduct { ready: 0, connections: 0, done: 0, by_duration: false, finished: 0 };
+        let mut conduct =
+            Conduct { ready: 0, connections: 0, done: 0, by_duration: false, finished: 0 };
         let mut started_at = Timestamp::ZERO;
         let mut finished_at = Timestamp::ZERO;
         while conduct.done < workers {
@@ -232,9 +235,8 @@ impl Template {
             headers.insert(AUTHORIZATION, bearer);
         }
         for (name, text) in &config.headers {
-            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| LoadError::Header {
-                name: name.clone(),
-                reason: "not a header name".into(),
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                LoadError::Header { name: name.clone(), reason: "not a header name".into() }
             })?;
             headers.insert(parsed, value(name, text)?);
         }

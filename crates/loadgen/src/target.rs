@@ -73,11 +73,8 @@ impl Target {
 
     /// Host and port as they stand in a `Host` header.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         match (self.tls, self.port) {
             (false, 80) | (true, 443) => host,
             (_, port) => format!("{host}:{port}"),
@@ -128,13 +125,22 @@ mod tests {
         ];
         for (url, base, path) in cases {
             let target = Target::resolve(url).expect(url);
-            assert_eq!((target.base_url().as_str(), target.path("/v1/models").as_str()), (base, path));
+            assert_eq!(
+                (target.base_url().as_str(), target.path("/v1/models").as_str()),
+                (base, path)
+            );
         }
     }
 
     #[test]
     fn refuses_what_it_cannot_use_and_hides_passwords() {
-        for url in ["127.0.0.1:8000", "ftp://h", "http://", "http://u:secret@127.0.0.1", "http://127.0.0.1/?a=1"] {
+        for url in [
+            "127.0.0.1:8000",
+            "ftp://h",
+            "http://",
+            "http://u:secret@127.0.0.1",
+            "http://127.0.0.1/?a=1",
+        ] {
             let error = Target::resolve(url).expect_err(url).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
