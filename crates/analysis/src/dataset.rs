@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use vllm_bench_record::{
-    EngineSample, GpuSample, Manifest, Phase, RunStatus, SCHEMA_VERSION, StageInfo, Timestamp, layout,
+    EngineSample, GpuSample, Manifest, Phase, RunStatus, SCHEMA_VERSION, StageInfo, Timestamp,
+    layout,
 };
 
 use crate::error::AnalysisError;
@@ -105,7 +106,8 @@ impl Dataset {
 
     /// The latest instant of any row; `None` when there are no rows.
     pub fn last_instant(&self) -> Option<Timestamp> {
-        let requests = self.requests.iter().filter_map(|r| r.finished_at.or(r.last_token_at).or(r.sent_at));
+        let requests =
+            self.requests.iter().filter_map(|r| r.finished_at.or(r.last_token_at).or(r.sent_at));
         let samples = self.gpu.iter().map(|s| s.at).chain(self.engine.iter().map(|s| s.at));
         requests.chain(samples).max()
     }
@@ -132,7 +134,11 @@ fn read_manifest(run_dir: &Path) -> Result<Manifest, AnalysisError> {
         Err(source) => return Err(AnalysisError::Manifest { path, source }),
     };
     if version.schema_version > SCHEMA_VERSION {
-        return Err(AnalysisError::NewerSchema { path, found: version.schema_version, known: SCHEMA_VERSION });
+        return Err(AnalysisError::NewerSchema {
+            path,
+            found: version.schema_version,
+            known: SCHEMA_VERSION,
+        });
     }
     serde_json::from_slice(&bytes).map_err(|source| AnalysisError::Manifest { path, source })
 }

@@ -68,6 +68,14 @@ pub enum AnalysisError {
         /// Why.
         source: Box<polars::error::PolarsError>,
     },
+    /// A stage that the run has not.
+    #[error("the run has no stage `{label}`; it has: {}", .known.join(", "))]
+    UnknownStage {
+        /// As given.
+        label: String,
+        /// Its stages.
+        known: Vec<String>,
+    },
     /// Fewer than two runs to compare.
     #[error("a comparison needs two runs or more, {given} given")]
     TooFewRuns {

@@ -7,16 +7,23 @@
 //!
 //! Warm-up stages are read but never enter a figure; failed requests never enter a latency.
 
+pub mod charts;
+mod columns;
 pub mod compare;
+mod counters;
 pub mod csv;
 mod dataset;
 mod error;
+mod frame;
 pub mod inspect;
 pub mod markdown;
 mod measure;
 mod percentile;
 mod read;
+pub mod report;
 mod rows;
+mod slo;
+mod span;
 mod stage;
 mod stat;
 mod summary;

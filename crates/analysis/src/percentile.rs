@@ -1,7 +1,10 @@
 //! Percentiles (Hyndman–Fan type 7), their confidence intervals and how many samples they need.
 
 /// Confidence of every interval.
-pub(crate) const CONFIDENCE: f64 = 0.95;
+const CONFIDENCE: f64 = 0.95;
+
+/// The normal distribution's percentile that leaves half of the rest above it.
+pub(crate) const Z: f64 = 1.959_964;
 
 /// The quantile `q` (0 to 1) of ascending `sorted`, Hyndman–Fan type 7: linear between the
 /// neighbouring order statistics at rank `(n − 1)·q`, as numpy and polars' `Linear` do.
@@ -90,6 +93,18 @@ pub fn sample_floor(q: f64) -> u64 {
     n as u64
 }
 
+/// The interval (95 %, Wilson) of a share that was seen as `hits` of `n`; `None` of none.
+pub(crate) fn share_interval(hits: u64, n: u64) -> Option<(f64, f64)> {
+    if n == 0 {
+        return None;
+    }
+    let (n, p) = (n as f64, hits as f64 / n as f64);
+    let z2 = Z * Z;
+    let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
+    let half = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);
+    Some(((middle - half).max(0.0), (middle + half).min(1.0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +116,10 @@ mod tests {
             let mut sorted = values.to_vec();
             sorted.sort_by(f64::total_cmp);
             let found = quantile(&sorted, q).expect("not empty");
-            assert!((found - expected).abs() < 1e-9, "{values:?} at {q}: {found}, numpy says {expected}");
+            assert!(
+                (found - expected).abs() < 1e-9,
+                "{values:?} at {q}: {found}, numpy says {expected}"
+            );
         };
         let v = [15.0, 20.0, 35.0, 40.0, 50.0];
         check(&v, 0.0, 15.0);
@@ -145,10 +163,17 @@ mod tests {
     /// The coverage of the ranks, summed independently with logarithms of factorials.
     #[test]
     fn intervals_cover_what_they_say_and_no_more_than_needed() {
-        let ln_factorial: Vec<f64> =
-            std::iter::once(0.0).chain((1..=2000).scan(0.0, |s, k| { *s += f64::from(k).ln(); Some(*s) })).collect();
+        let ln_factorial: Vec<f64> = std::iter::once(0.0)
+            .chain((1..=2000).scan(0.0, |s, k| {
+                *s += f64::from(k).ln();
+                Some(*s)
+            }))
+            .collect();
         let pmf = |n: usize, k: usize, q: f64| {
-            (ln_factorial[n] - ln_factorial[k] - ln_factorial[n - k] + k as f64 * q.ln() + (n - k) as f64 * (1.0 - q).ln()).exp()
+            (ln_factorial[n] - ln_factorial[k] - ln_factorial[n - k]
+                + k as f64 * q.ln()
+                + (n - k) as f64 * (1.0 - q).ln())
+            .exp()
         };
         for (n, q) in [(100, 0.9), (700, 0.99), (2000, 0.95), (2000, 0.5), (133, 0.95)] {
             let (low, high) = interval_ranks(n, q);
@@ -160,6 +185,19 @@ mod tests {
             assert!(above <= 0.025 && above + pmf(n, high, q) > 0.025, "n {n} q {q}: {above}");
         }
         assert_eq!(interval_ranks(200, 0.99).1, None, "200 samples give no upper end for p99");
+    }
+
+    /// Wilson (1927) intervals as statsmodels' `proportion_confint(method="wilson")` gives them.
+    #[test]
+    fn share_intervals_are_wilsons() {
+        let check = |hits: u64, n: u64, low: f64, high: f64| {
+            let (l, h) = share_interval(hits, n).expect("n > 0");
+            assert!((l - low).abs() < 1e-5 && (h - high).abs() < 1e-5, "{hits} of {n}: {l} {h}");
+        };
+        check(0, 10, 0.0, 0.277533);
+        check(5, 10, 0.236593, 0.763407);
+        check(1, 100, 0.001767, 0.054486);
+        assert_eq!(share_interval(0, 0), None);
     }
 
     #[test]

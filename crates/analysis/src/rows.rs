@@ -115,7 +115,17 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// Inter-token latencies, each with the arrival of the chunk it belongs to.
+    /// Those at `range`, which lies within them.
+    pub(crate) fn part(self, range: Range<usize>) -> Self {
+        Self {
+            at: &self.at[range.clone()],
+            tokens: &self.tokens[range.clone()],
+            coalesced: &self.coalesced[range.clone()],
+            client_lag: &self.client_lag[range],
+        }
+    }
+
+    /// Inter-token latencies.
     pub fn itl(self) -> impl Iterator<Item = Duration> + 'a {
         inter_token_latencies(self.at.iter().copied().zip(self.tokens.iter().copied()))
     }
@@ -138,11 +148,12 @@ pub(crate) struct ChunkColumns {
 impl ChunkColumns {
     /// The chunks in `range`, which came from this table.
     pub(crate) fn slice(&self, range: &Range<usize>) -> Chunks<'_> {
-        Chunks {
-            at: &self.at[range.clone()],
-            tokens: &self.tokens[range.clone()],
-            coalesced: &self.coalesced[range.clone()],
-            client_lag: &self.client_lag[range.clone()],
-        }
+        let all = Chunks {
+            at: &self.at,
+            tokens: &self.tokens,
+            coalesced: &self.coalesced,
+            client_lag: &self.client_lag,
+        };
+        all.part(range.clone())
     }
 }

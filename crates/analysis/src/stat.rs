@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::percentile::{interval, quantile, sample_floor};
+use crate::percentile::{Z, interval, quantile, sample_floor};
 
 /// The distribution of one metric. The unit is in the name of the field that holds it.
 ///
@@ -49,9 +49,6 @@ pub struct Percentile {
 /// Below this many samples the mean gets no interval: the normal approximation is not to be trusted.
 const MEAN_INTERVAL_SAMPLES: usize = 30;
 
-/// The normal distribution's 97.5th percentile.
-const Z: f64 = 1.959_964;
-
 impl Stat {
     /// Of these samples, which are finite; `None` when there are none.
     pub fn of(samples: impl IntoIterator<Item = f64>) -> Option<Self> {
@@ -68,7 +65,8 @@ impl Stat {
             let squares: f64 = sorted.iter().map(|x| (x - mean).powi(2)).sum();
             (squares / (n - 1) as f64).sqrt()
         });
-        let half = std_dev.filter(|_| n >= MEAN_INTERVAL_SAMPLES).map(|s| Z * s / (n as f64).sqrt());
+        let half =
+            std_dev.filter(|_| n >= MEAN_INTERVAL_SAMPLES).map(|s| Z * s / (n as f64).sqrt());
         let at = |q: f64| {
             let (low, high) = interval(sorted, q);
             let value = quantile(sorted, q)?;

@@ -7,6 +7,7 @@ use vllm_bench_record::{ClockSource, CorpusInfo, RunStatus, ServerInfo, Slo, Ver
 
 use crate::dataset::Dataset;
 use crate::error::AnalysisError;
+use crate::slo::Objective;
 use crate::stage::{ErrorCount, StageSummary};
 use crate::{measure, verdict};
 
@@ -120,16 +121,19 @@ impl Default for Methods {
     fn default() -> Self {
         Self {
             percentile: "Hyndman-Fan type 7 (linear), as numpy and polars".into(),
-            percentile_interval: "order statistics, exact binomial ranks, 95 %; takes samples as independent, \
+            percentile_interval:
+                "order statistics, exact binomial ranks, 95 %; takes samples as independent, \
                 which the gaps within one answer (ITL, ICL) are not: theirs are too narrow"
-                .into(),
+                    .into(),
             mean_interval: "normal approximation, 95 %, from 30 samples on".into(),
-            low_samples: "fewer samples than MLPerf LoadGen's early-stopping floor at 99 % confidence: \
+            low_samples:
+                "fewer samples than MLPerf LoadGen's early-stopping floor at 99 % confidence: \
                 p50 11, p90 64, p95 130, p99 662"
-                .into(),
-            steady_window: "from the first to the last instant with at least 95 % of the target in flight; \
+                    .into(),
+            steady_window:
+                "from the first to the last instant with at least 95 % of the target in flight; \
                 requests belong to it by sending, tokens and gaps by arrival"
-                .into(),
+                    .into(),
         }
     }
 }
@@ -140,18 +144,25 @@ impl Summary {
     /// # Errors
     /// An objective in the manifest that cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self, AnalysisError> {
-        let slos = slos(dataset)?;
-        let stages = measure::stages(dataset, &slos);
-        let totals = measure::totals(dataset, &stages);
+        let stages = measure::stages(dataset, &objectives(dataset)?);
+        let totals = measure::totals(dataset);
         let verdict = verdict::judge(dataset, &stages, &totals);
-        let warnings = dataset.manifest().warnings.iter().chain(dataset.warnings()).cloned().collect();
-        Ok(Self { run: facts(dataset), totals, stages, verdict, warnings, methods: Methods::default() })
+        let warnings =
+            dataset.manifest().warnings.iter().chain(dataset.warnings()).cloned().collect();
+        Ok(Self {
+            run: facts(dataset),
+            totals,
+            stages,
+            verdict,
+            warnings,
+            methods: Methods::default(),
+        })
     }
 }
 
-fn slos(dataset: &Dataset) -> Result<Vec<(String, String, Slo)>, AnalysisError> {
+fn objectives(dataset: &Dataset) -> Result<Vec<Objective>, AnalysisError> {
     let read = |(name, limit): (&String, &String)| match Slo::parse(name, limit) {
-        Ok(slo) => Ok((name.clone(), limit.clone(), slo)),
+        Ok(slo) => Ok(Objective { name: name.clone(), limit_text: limit.clone(), slo }),
         Err(source) => Err(AnalysisError::Slo { path: dataset.manifest_path(), source }),
     };
     dataset.manifest().scenario.slo.iter().map(read).collect()

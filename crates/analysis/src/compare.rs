@@ -1,0 +1,313 @@
+//! Several runs side by side over concurrency.
+
+mod terminal;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vllm_bench_record::RunStatus;
+
+use crate::error::AnalysisError;
+use crate::stage::{StageSummary, WindowSummary};
+use crate::stat::Percentile;
+use crate::summary::{RunFacts, Summary};
+use crate::text;
+
+pub use terminal::terminal;
+
+/// Runs side by side; the first is the baseline that changes are counted from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The runs, in the order given.
+    pub runs: Vec<RunFacts>,
+    /// What else differs between them than what one meant to change: a reader must know.
+    pub differences: Vec<Difference>,
+    /// One a metric.
+    pub metrics: Vec<ComparedMetric>,
+}
+
+/// Something that is not the same in all runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What: `model`.
+    pub what: String,
+    /// Its value in each run, in order.
+    pub values: Vec<String>,
+}
+
+/// One metric of all runs, over concurrency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedMetric {
+    /// Its name with its unit: `ttft_p95_ns`.
+    pub key: String,
+    /// As people read it: `TTFT p95, ms`.
+    pub name: String,
+    /// Which way is better.
+    pub better: Better,
+    /// One a concurrency, ascending.
+    pub rows: Vec<ComparedRow>,
+}
+
+/// Which way a metric is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    /// More is better.
+    Higher,
+    /// Less is better.
+    Lower,
+}
+
+/// One metric of all runs at one concurrency.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ComparedRow {
+    /// Target requests in flight.
+    pub concurrency: u32,
+    /// The stage's name in the first run that has it.
+    pub label: String,
+    /// One a run, in order; `None` where the run has no such stage or figure.
+    pub cells: Vec<Option<ComparedCell>>,
+}
+
+/// One figure of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ComparedCell {
+    /// The figure, in the unit of the metric's key.
+    pub value: f64,
+    /// Lower end of its 95 % interval; `None` where it has none.
+    pub low: Option<f64>,
+    /// Upper end of it.
+    pub high: Option<f64>,
+    /// It rests on too few samples.
+    pub low_samples: bool,
+    /// Change against the first run as a share (0.1 is 10 % more); `None` for the first run,
+    /// without its figure, and where that is 0.
+    pub change: Option<f64>,
+    /// Whether the two intervals lie apart; `None` where either is missing. Apart is a difference
+    /// that chance hardly makes within the runs; how much runs differ among themselves it does not tell.
+    pub apart: Option<bool>,
+}
+
+/// Lays `summaries` side by side; the first is the baseline.
+///
+/// # Errors
+/// Fewer than two summaries.
+pub fn compare(summaries: &[Summary]) -> Result<Comparison, AnalysisError> {
+    if summaries.len() < 2 {
+        return Err(AnalysisError::TooFewRuns { given: summaries.len() });
+    }
+    let stages = matched(summaries);
+    let metric = |m: &Metric| ComparedMetric {
+        key: m.key.into(),
+        name: m.name.into(),
+        better: m.better,
+        rows: stages.iter().map(|(concurrency, stages)| row(m, *concurrency, stages)).collect(),
+    };
+    Ok(Comparison {
+        runs: summaries.iter().map(|s| s.run.clone()).collect(),
+        differences: differences(summaries),
+        metrics: METRICS.iter().map(metric).collect(),
+    })
+}
+
+/// The stages of all runs by concurrency; the n-th of a concurrency meets the n-th of the others.
+fn matched(summaries: &[Summary]) -> Vec<(u32, Vec<Option<&StageSummary>>)> {
+    let mut by_load: BTreeMap<(u32, usize), Vec<Option<&StageSummary>>> = BTreeMap::new();
+    for (run, summary) in summaries.iter().enumerate() {
+        let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
+        for stage in &summary.stages {
+            let nth = seen.entry(stage.concurrency).or_default();
+            let runs = by_load
+                .entry((stage.concurrency, *nth))
+                .or_insert_with(|| vec![None; summaries.len()]);
+            runs[run] = Some(stage);
+            *nth += 1;
+        }
+    }
+    by_load.into_iter().map(|((concurrency, _), stages)| (concurrency, stages)).collect()
+}
+
+/// A figure before it is held against another.
+#[derive(Clone, Copy)]
+struct Found {
+    value: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    low_samples: bool,
+}
+
+impl Found {
+    fn plain(value: f64) -> Self {
+        Self { value, low: None, high: None, low_samples: false }
+    }
+}
+
+impl From<Percentile> for Found {
+    fn from(p: Percentile) -> Self {
+        Self { value: p.value, low: p.low, high: p.high, low_samples: p.low_samples }
+    }
+}
+
+struct Metric {
+    key: &'static str,
+    name: &'static str,
+    better: Better,
+    of: fn(&StageSummary, &WindowSummary) -> Option<Found>,
+}
+
+const METRICS: [Metric; 12] = [
+    Metric {
+        key: "requests_completed_per_s",
+        name: "completed requests, req/s",
+        better: Better::Higher,
+        of: |_, w| w.completed_per_s.map(Found::plain),
+    },
+    Metric {
+        key: "output_tokens_per_s",
+        name: "output, tok/s",
+        better: Better::Higher,
+        of: |_, w| w.output_tokens_per_s.map(Found::plain),
+    },
+    Metric {
+        key: "total_tokens_per_s",
+        name: "prompt and output, tok/s",
+        better: Better::Higher,
+        of: |_, w| w.total_tokens_per_s.map(Found::plain),
+    },
+    Metric {
+        key: "success_rate",
+        name: "answered, share",
+        better: Better::Higher,
+        of: |s, _| s.success_rate.map(Found::plain),
+    },
+    Metric {
+        key: "ttft_p50_ns",
+        name: "TTFT p50, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.ttft_ns?.p50.into()),
+    },
+    Metric {
+        key: "ttft_p95_ns",
+        name: "TTFT p95, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.ttft_ns?.p95.into()),
+    },
+    Metric {
+        key: "ttft_p99_ns",
+        name: "TTFT p99, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.ttft_ns?.p99.into()),
+    },
+    Metric {
+        key: "tpot_p50_ns",
+        name: "TPOT p50, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.tpot_ns?.p50.into()),
+    },
+    Metric {
+        key: "tpot_p95_ns",
+        name: "TPOT p95, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.tpot_ns?.p95.into()),
+    },
+    Metric {
+        key: "itl_p99_ns",
+        name: "ITL p99, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.itl_ns?.p99.into()),
+    },
+    Metric {
+        key: "e2e_p50_ns",
+        name: "E2E p50, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.e2e_ns?.p50.into()),
+    },
+    Metric {
+        key: "e2e_p95_ns",
+        name: "E2E p95, ms",
+        better: Better::Lower,
+        of: |_, w| Some(w.e2e_ns?.p95.into()),
+    },
+];
+
+fn row(metric: &Metric, concurrency: u32, stages: &[Option<&StageSummary>]) -> ComparedRow {
+    let found: Vec<Option<Found>> =
+        stages.iter().map(|stage| stage.and_then(|s| (metric.of)(s, s.figures()?))).collect();
+    let baseline = found.first().copied().flatten();
+    let cell = |(run, found): (usize, &Option<Found>)| {
+        let found = (*found)?;
+        let against = baseline.filter(|_| run > 0);
+        Some(ComparedCell {
+            value: found.value,
+            low: found.low,
+            high: found.high,
+            low_samples: found.low_samples,
+            change: against.filter(|b| b.value != 0.0).map(|b| (found.value - b.value) / b.value),
+            apart: against.and_then(|b| apart(&b, &found)),
+        })
+    };
+    let label = stages.iter().flatten().next().map(|s| s.label.clone()).unwrap_or_default();
+    ComparedRow { concurrency, label, cells: found.iter().enumerate().map(cell).collect() }
+}
+
+fn apart(a: &Found, b: &Found) -> Option<bool> {
+    Some(a.high? < b.low? || b.high? < a.low?)
+}
+
+/// What differs between the runs and explains figures, or forbids to hold them against each other.
+fn differences(summaries: &[Summary]) -> Vec<Difference> {
+    type Of = fn(&RunFacts) -> String;
+    let facts: [(&str, Of); 14] = [
+        ("model", |r| r.model.clone().unwrap_or_else(unknown)),
+        ("simulated server", |r| if r.simulated { "yes".into() } else { "no".into() }),
+        ("server version", |r| {
+            r.servers.first().and_then(|s| s.version.clone()).unwrap_or_else(unknown)
+        }),
+        ("number of servers", |r| r.servers.len().to_string()),
+        ("GPU", |r| match r.gpus.first() {
+            Some(gpu) => format!("{} × {gpu}", r.gpus.len()),
+            None => unknown(),
+        }),
+        ("cache configuration", |r| {
+            r.servers.first().map(|s| format!("{:?}", s.cache_config)).unwrap_or_else(unknown)
+        }),
+        ("scenario", |r| r.scenario.clone()),
+        ("corpus", |r| {
+            let sha: String = r.corpus.sha256.chars().take(12).collect();
+            if sha.is_empty() { unknown() } else { format!("{} ({sha})", r.corpus.file) }
+        }),
+        ("seed", |r| r.seed.to_string()),
+        ("endpoint", |r| format!("{}{}", r.endpoint, if r.stream { "" } else { ", not streamed" })),
+        ("max_tokens", |r| r.max_tokens.map_or_else(|| "none".into(), |n| n.to_string())),
+        ("ignore_eos", |r| r.ignore_eos.to_string()),
+        ("load generator's CPU", |r| r.client_cpu.clone().unwrap_or_else(unknown)),
+        ("arrival clock", |r| r.clock.as_str().to_owned()),
+    ];
+    let differing = facts.into_iter().filter_map(|(what, of)| {
+        let values: Vec<String> = summaries.iter().map(|s| of(&s.run)).collect();
+        values
+            .windows(2)
+            .any(|pair| pair[0] != pair[1])
+            .then(|| Difference { what: what.into(), values })
+    });
+    let complete = |s: &Summary| s.run.status == RunStatus::Complete;
+    let status = || {
+        summaries.iter().map(|s| if complete(s) { "complete" } else { "not complete" }.to_owned())
+    };
+    let cut_short = (!summaries.iter().all(complete))
+        .then(|| Difference { what: "run".into(), values: status().collect() });
+    differing.chain(cut_short).collect()
+}
+
+fn unknown() -> String {
+    "unknown".into()
+}
+
+impl Difference {
+    /// `model: A / B`.
+    pub fn line(&self) -> String {
+        let values: Vec<String> =
+            self.values.iter().map(|v| text::cut(&text::shown(v, false), 60)).collect();
+        format!("{}: {}", self.what, values.join(" / "))
+    }
+}

@@ -1,0 +1,129 @@
+//! Objectives held against a stage and against single requests.
+
+use vllm_bench_record::{Slo, SloMetric, SloStatistic, SloTarget};
+
+use crate::dataset::Dataset;
+use crate::percentile::share_interval;
+use crate::rows::{RequestRow, RowOutcome};
+use crate::span::nanos;
+use crate::stage::{Goodput, SloResult, StageSummary, WindowSummary};
+use crate::stat::{Percentile, Stat};
+use crate::window::Span;
+
+/// An objective with its words.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Objective {
+    pub(crate) name: String,
+    pub(crate) limit_text: String,
+    pub(crate) slo: Slo,
+}
+
+/// One result an objective, from the stage's counts and its [`figures`](StageSummary::figures).
+pub(crate) fn results(stage: &StageSummary, objectives: &[Objective]) -> Vec<SloResult> {
+    let result = |objective: &Objective| {
+        let limit = objective.slo.limit;
+        let found = match objective.slo.target {
+            SloTarget::ErrorRate => error_rate(stage.completed, stage.failed),
+            SloTarget::Latency(metric, statistic) => stage
+                .figures()
+                .and_then(|f| latency(f, metric))
+                .map(|stat| figure(&stat, statistic)),
+        };
+        let certain = found.is_some_and(|f| {
+            f.low.is_some_and(|l| l > limit) || f.high.is_some_and(|h| h <= limit)
+        });
+        SloResult {
+            name: objective.name.clone(),
+            limit_text: objective.limit_text.clone(),
+            limit,
+            figure: found.map(|f| f.value),
+            low: found.and_then(|f| f.low),
+            high: found.and_then(|f| f.high),
+            met: found.map(|f| f.value <= limit),
+            certain,
+        }
+    };
+    objectives.iter().map(result).collect()
+}
+
+/// Requests among `sent` that meet every objective; `None` without objectives.
+pub(crate) fn goodput(
+    dataset: &Dataset,
+    sent: &[&RequestRow],
+    span: Span,
+    slos: &[Slo],
+) -> Option<Goodput> {
+    if slos.is_empty() {
+        return None;
+    }
+    let counted: Vec<&&RequestRow> =
+        sent.iter().filter(|row| row.outcome != RowOutcome::Cancelled).collect();
+    let good = counted.iter().filter(|row| meets_all(dataset, row, slos)).count();
+    Some(Goodput {
+        requests: good as u64,
+        share: (!counted.is_empty()).then(|| good as f64 / counted.len() as f64),
+        per_s: span.per_second(good as f64),
+    })
+}
+
+fn meets_all(dataset: &Dataset, row: &RequestRow, slos: &[Slo]) -> bool {
+    row.completed() && slos.iter().all(|slo| meets(dataset, row, slo))
+}
+
+/// A metric that the request has not (TPOT of a one-chunk answer) cannot be too long.
+fn meets(dataset: &Dataset, row: &RequestRow, slo: &Slo) -> bool {
+    let SloTarget::Latency(metric, statistic) = slo.target else { return true };
+    let value = match metric {
+        SloMetric::Ttft => row.ttft.map(nanos),
+        SloMetric::TtftFromSchedule => row.ttft_from_schedule.map(nanos),
+        SloMetric::Tpot => row.tpot.map(nanos),
+        SloMetric::E2e => row.e2e.map(nanos),
+        SloMetric::E2eFromSchedule => row.e2e_from_schedule.map(nanos),
+        SloMetric::Itl => Stat::of(dataset.chunks(row).itl().map(nanos))
+            .map(|gaps| figure(&gaps, statistic).value),
+    };
+    value.is_none_or(|value| value <= slo.limit)
+}
+
+fn latency(figures: &WindowSummary, metric: SloMetric) -> Option<Stat> {
+    match metric {
+        SloMetric::Ttft => figures.ttft_ns,
+        SloMetric::TtftFromSchedule => figures.ttft_from_schedule_ns,
+        SloMetric::Tpot => figures.tpot_ns,
+        SloMetric::Itl => figures.itl_ns,
+        SloMetric::E2e => figures.e2e_ns,
+        SloMetric::E2eFromSchedule => figures.e2e_from_schedule_ns,
+    }
+}
+
+/// A figure with its interval.
+#[derive(Clone, Copy)]
+struct Figure {
+    value: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+impl From<Percentile> for Figure {
+    fn from(p: Percentile) -> Self {
+        Self { value: p.value, low: p.low, high: p.high }
+    }
+}
+
+fn figure(stat: &Stat, statistic: SloStatistic) -> Figure {
+    match statistic {
+        SloStatistic::Mean => Figure { value: stat.mean, low: stat.mean_low, high: stat.mean_high },
+        SloStatistic::P50 => stat.p50.into(),
+        SloStatistic::P90 => stat.p90.into(),
+        SloStatistic::P95 => stat.p95.into(),
+        SloStatistic::P99 => stat.p99.into(),
+        // The next run's largest value has no bound.
+        SloStatistic::Max => Figure { value: stat.max, low: Some(stat.max), high: None },
+    }
+}
+
+fn error_rate(completed: u64, failed: u64) -> Option<Figure> {
+    let (low, high) = share_interval(failed, completed + failed)?;
+    let value = failed as f64 / (completed + failed) as f64;
+    Some(Figure { value, low: Some(low), high: Some(high) })
+}

@@ -1,0 +1,252 @@
+//! Numbers and foreign text as people read them.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// What stands where there is no figure.
+pub(crate) const NONE: &str = "-";
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn count(n: u64) -> String {
+    group(&n.to_string())
+}
+
+/// Puts commas into the integer part of a plain decimal number.
+fn group(number: &str) -> String {
+    let (sign, number) = number.strip_prefix('-').map_or(("", number), |rest| ("-", rest));
+    let (whole, fraction) = number.find('.').map_or((number, ""), |dot| number.split_at(dot));
+    let mut grouped = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{fraction}")
+}
+
+/// Three significant digits or the whole integer part, with commas: `0.123`, `12.3`, `1,234`.
+pub(crate) fn number(value: f64) -> String {
+    group(&plain(value))
+}
+
+fn plain(value: f64) -> String {
+    // By the rounded value, so that 9.996 is 10.0 and not 10.00.
+    let decimals = match value.abs() {
+        v if v == 0.0 || v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        v if v >= 0.9995 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// [`number`] in at most `width` columns: without commas, then with a magnitude (`12.3M`), then as
+/// a power of ten.
+pub(crate) fn fit(value: f64, width: usize) -> String {
+    let whole = number(value);
+    if whole.len() <= width {
+        return whole;
+    }
+    let without_commas = plain(value);
+    if without_commas.len() <= width {
+        return without_commas;
+    }
+    for (size, unit) in [(1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")] {
+        let scaled = value / size;
+        for decimals in [1, 0] {
+            let text = format!("{scaled:.decimals$}{unit}");
+            if scaled.abs() < 999.5 && text.len() <= width {
+                return text;
+            }
+        }
+    }
+    let power = format!("{value:.0e}");
+    if power.len() <= width { power } else { "#".repeat(width) }
+}
+
+/// Nanoseconds as milliseconds, [`number`].
+pub(crate) fn ms(ns: f64) -> String {
+    number(ns / 1e6)
+}
+
+/// A time in the unit that reads best: `350 µs`, `12.3 ms`, `4.56 s`, `12.3 min`.
+pub(crate) fn time(ns: f64) -> String {
+    match ns.abs() {
+        v if v >= 599.5e9 => format!("{} min", number(ns / 60e9)),
+        v if v >= 999.5e6 => format!("{} s", number(ns / 1e9)),
+        v if v >= 999.5e3 || v == 0.0 => format!("{} ms", number(ns / 1e6)),
+        _ => format!("{} µs", number(ns / 1e3)),
+    }
+}
+
+/// A share from 0 to 1 as `12.3 %`. Neither 0 % nor 100 % is said of what only comes near them.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.01 {
+        return "<0.01 %".into();
+    }
+    if percent < 100.0 && percent > 99.99 {
+        return ">99.99 %".into();
+    }
+    let decimals = match percent {
+        p if p == 0.0 || p == 100.0 => 0,
+        p if (9.995..99.945).contains(&p) => 1,
+        _ => 2,
+    };
+    format!("{percent:.decimals$} %")
+}
+
+/// `one` or `many` after its number: `1 request`, `2 requests`.
+pub(crate) fn of(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
+/// `text` with everything that could steer a terminal or change its reading order made visible:
+/// control characters (escape, carriage return, backspace and C1 among them), bidirectional
+/// overrides and isolates, line and paragraph separators. Line feeds and tabs stay when `lines`.
+pub(crate) fn shown(text: &str, lines: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hostile = c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{61c}');
+        match c {
+            '\n' | '\t' if lines => out.push(c),
+            c if hostile => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Columns that `text` takes on a terminal.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// `text` cut to at most `max` columns, with `…` in place of what was cut.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    if text.width() <= max {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > max {
+            break;
+        }
+        used += wide;
+        out.push(c);
+    }
+    if max > 0 {
+        out.push('…');
+    }
+    out
+}
+
+/// `text` in lines of at most `max` columns, broken at spaces, words that are too long anywhere;
+/// spaces before its first word stay, lines after the first are indented by `indent`.
+pub(crate) fn wrap(text: &str, max: usize, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let margin = " ".repeat(indent);
+    let rest = text.trim_start_matches(' ');
+    let mut line = text[..text.len() - rest.len()].to_owned();
+    let mut begun = false;
+    for word in rest.split(' ') {
+        let fits = |line: &str, word: &str| line.width() + 1 + word.width() <= max;
+        if !begun {
+            line.push_str(word);
+            begun = true;
+        } else if fits(&line, word) {
+            line = format!("{line} {word}");
+        } else {
+            lines.push(line);
+            line = format!("{margin}{word}");
+        }
+        while line.width() > max {
+            let (head, tail) = split_at(&line, max, indent);
+            lines.push(head);
+            line = format!("{margin}{tail}");
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+/// Splits at `max` columns; takes at least one character beyond `indent`, so that it ends.
+fn split_at(line: &str, max: usize, indent: usize) -> (String, String) {
+    let mut used = 0;
+    let mut at = line.len();
+    for (seen, (i, c)) in line.char_indices().enumerate() {
+        used += c.width().unwrap_or(0);
+        if used > max && seen > indent {
+            at = i;
+            break;
+        }
+    }
+    let (head, tail) = line.split_at(at);
+    (head.to_owned(), tail.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_or_more() {
+        let check = |value: f64, expected: &str| assert_eq!(number(value), expected);
+        check(0.0, "0");
+        check(0.1234, "0.123");
+        check(9.996, "10.0");
+        check(99.96, "100");
+        check(1_234.5, "1,234");
+        check(1_234_567.0, "1,234,567");
+        check(-1_234.6, "-1,235");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(999), "999");
+    }
+
+    #[test]
+    fn numbers_fit_their_column() {
+        let check =
+            |value: f64, width: usize, expected: &str| assert_eq!(fit(value, width), expected);
+        check(600_000.0, 7, "600,000");
+        check(600_000.0, 6, "600000");
+        check(600_000.0, 5, "600k");
+        check(12_345_678.0, 6, "12.3M");
+        check(9.99e15, 6, "1e16");
+        check(999_960.0, 5, "1.0M");
+        check(1e300, 3, "###");
+    }
+
+    #[test]
+    fn times_and_shares_read_well() {
+        assert_eq!(
+            [0.0, 350e3, 12.34e6, 4.561e9, 740e9].map(time),
+            ["0 ms", "350 µs", "12.3 ms", "4.56 s", "12.3 min"]
+        );
+        assert_eq!(
+            [0.0, 1.0, 0.5, 0.0012, 1e-6, 0.999_999].map(percent),
+            ["0 %", "100 %", "50.0 %", "0.12 %", "<0.01 %", ">99.99 %"]
+        );
+    }
+
+    #[test]
+    fn hostile_text_is_made_visible() {
+        assert_eq!(shown("a\u{1b}[31mred\u{7}\r\n", false), "a\\u{1b}[31mred\\u{7}\\r\\n");
+        assert_eq!(shown("a\nb\tc\u{9b}2J", true), "a\nb\tc\\u{9b}2J");
+        assert_eq!(shown("x\u{202e}y\u{2066}z", true), "x\\u{202e}y\\u{2066}z");
+        assert_eq!(shown("naïve 漢字 🙂", true), "naïve 漢字 🙂");
+    }
+
+    #[test]
+    fn cutting_and_wrapping_count_columns() {
+        assert_eq!(cut("abcdef", 4), "abc…");
+        assert_eq!(cut("漢字漢字", 5), "漢字…");
+        assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
+        assert_eq!(wrap("  one two", 6, 4), ["  one", "    two"]);
+        assert_eq!(wrap("", 6, 4), [""]);
+        assert_eq!(wrap("abcdefghij", 4, 2), ["abcd", "  ef", "  gh", "  ij"]);
+        assert_eq!(wrap("漢字漢字", 5, 2), ["漢字", "  漢", "  字"]);
+    }
+}
