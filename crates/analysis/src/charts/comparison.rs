@@ -1,11 +1,16 @@
 //! Several runs over concurrency: the charts of a comparison, one colour a run.
 
-use super::input::{Figure, RunPoints, StagePoint};
-use super::named::{NamedChart, Unit, Words};
-use super::over_concurrency::{Panel, PanelLine, draw};
-use super::palette::Hue;
+use charming::Chart;
+use charming::element::Symbol;
 
-/// Throughput, TTFT, TPOT and E2E latency of `runs`, in this order.
+use super::input::{Figure, RunPoints, StagePoint};
+use super::kit;
+use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
+use super::over_concurrency::{Panel, PanelLine, basis, draw, read};
+use super::palette::Hue;
+use super::text::number;
+
+/// The throughput–latency curve, throughput, TTFT, TPOT and E2E latency of `runs`.
 pub fn comparison(runs: &[RunPoints]) -> Vec<NamedChart> {
     let panel = |name, unit, of: fn(&StagePoint) -> Option<Figure>| Panel {
         name,
@@ -22,10 +27,22 @@ pub fn comparison(runs: &[RunPoints]) -> Vec<NamedChart> {
             id,
             title: title.into(),
             note: note.into(),
-            alt: format!("{title} by concurrency of the runs {}; figures in the table.", names.join(", ")),
+            alt: format!(
+                "{title} by concurrency of the runs {}; figures in the table.",
+                names.join(", ")
+            ),
         }
     };
     vec![
+        curve(
+            runs,
+            words(
+                "compare-throughput-latency",
+                "TTFT p95 against throughput",
+                "One point a stage, more load to the right. The better run is the lower one at the same \
+                 throughput, and the one that gets further right before it turns up.",
+            ),
+        ),
         draw(
             words(
                 "compare-throughput",
@@ -33,7 +50,9 @@ pub fn comparison(runs: &[RunPoints]) -> Vec<NamedChart> {
                 "Higher is better. Runs part where one server is full before the other.",
             ),
             &[
-                panel("output throughput", Unit::TokensPerS, |s| s.output_tokens_per_s.map(Figure::new)),
+                panel("output throughput", Unit::TokensPerS, |s| {
+                    s.output_tokens_per_s.map(Figure::new)
+                }),
                 panel("request rate", Unit::RequestsPerS, |s| s.requests_per_s.map(Figure::new)),
             ],
         ),
@@ -73,10 +92,54 @@ pub fn comparison(runs: &[RunPoints]) -> Vec<NamedChart> {
     ]
 }
 
+fn curve(runs: &[RunPoints], words: Words) -> NamedChart {
+    let mut chart = Chart::new()
+        .legend(kit::legend())
+        .tooltip(kit::item_tooltip())
+        .grid(kit::grid(false))
+        .x_axis(kit::x_axis("output throughput", Some(Unit::TokensPerS), false).min(0));
+    let mut hover = Hover { y_units: vec![Unit::Ms], ..Hover::default() };
+    let mut heights = Vec::new();
+    let mut lines = Vec::new();
+    for (i, run) in runs.iter().enumerate() {
+        let mut stages: Vec<&StagePoint> = run.stages.iter().collect();
+        stages.sort_by_key(|s| s.concurrency);
+        let drawn: Vec<(f64, f64, Vec<String>)> = stages
+            .into_iter()
+            .filter_map(|s| {
+                let (rate, ttft) = (s.output_tokens_per_s?, s.ttft_ms.p95?);
+                let text = vec![
+                    format!("{}, {}", run.run, s.stage),
+                    format!("{} output tok/s", number(rate)),
+                    format!("TTFT p95 {}", read(ttft, Unit::Ms)),
+                    basis(s),
+                ];
+                Some((rate, ttft.value, text))
+            })
+            .collect();
+        heights.extend(drawn.iter().map(|d| d.1));
+        let points: Vec<(f64, f64)> = drawn.iter().map(|d| (d.0, d.1)).collect();
+        hover.lines.push(drawn.into_iter().map(|d| d.2).collect());
+        let line = kit::line(&run.run, Hue::nth(i).light(), 2.0, &points);
+        lines.push(line.symbol(Symbol::Circle).symbol_size(9));
+    }
+    let log = kit::long_tailed(&heights);
+    let y = kit::y_axis("TTFT p95", Some(Unit::Ms), log);
+    chart = chart.y_axis(if log { y.scale(true) } else { y.min(0) });
+    for line in lines {
+        chart = chart.series(line);
+    }
+    for zoom in kit::zooms(1, false) {
+        chart = chart.data_zoom(zoom);
+    }
+    finish(words, 380, ZoomGroup::Alone, hover, &chart, kit::tame_zooms)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
+    use super::super::input::Quantiles;
     use super::*;
 
     #[test]
@@ -88,16 +151,21 @@ mod tests {
                 concurrency: 4,
                 output_tokens_per_s: Some(tokens),
                 requests_per_s: Some(1.0),
+                ttft_ms: Quantiles { p95: Some(Figure::new(150.0)), ..Quantiles::default() },
                 ..StagePoint::default()
             }],
         };
         let charts = comparison(&[run("a", 10.0), run("b", 20.0)]);
-        assert_eq!(charts.len(), 4);
-        let option: Value = serde_json::from_str(&charts[0].option_json).expect("an option is JSON");
+        assert_eq!(charts.len(), 5);
+        let option: Value =
+            serde_json::from_str(&charts[1].option_json).expect("an option is JSON");
         let colour = |i: usize| option["series"][i]["lineStyle"]["color"].clone();
         assert_eq!(option["series"].as_array().map(Vec::len), Some(4));
         assert_eq!(colour(0), colour(2));
         assert_ne!(colour(0), colour(1));
         assert_eq!(option["series"][1]["name"], "b");
+        let curve: Value = serde_json::from_str(&charts[0].option_json).expect("an option is JSON");
+        assert_eq!(curve["series"][1]["data"], serde_json::json!([[20.0, 150.0]]));
+        assert_eq!(charts[0].hover.lines[1][0][0], "b, 4 streams");
     }
 }

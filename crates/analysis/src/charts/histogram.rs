@@ -42,9 +42,7 @@ fn histogram(
     let name = format!("{} requests", count(total));
     let data: Vec<DataPoint> = bins
         .iter()
-        .map(|b| {
-            DataPoint::from(CompositeValue::from(vec![b.middle(), b.requests as f64]))
-        })
+        .map(|b| DataPoint::from(CompositeValue::from(vec![b.middle(), b.requests as f64])))
         .collect();
     let bar = Bar::new()
         .name(&name)
@@ -111,7 +109,8 @@ fn histogram(
     let words = Words { id, title: title.into(), note: note.into(), alt };
     finish(words, 300, ZoomGroup::Alone, hover, &chart, |option| {
         kit::tame_zooms(option);
-        if let (true, Some(bar)) = (total > 0, option.get_mut("series").and_then(|s| s.get_mut(0))) {
+        if let (true, Some(bar)) = (total > 0, option.get_mut("series").and_then(|s| s.get_mut(0)))
+        {
             bar["markLine"] = mean_mark(mean);
         }
     })

@@ -93,9 +93,10 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
     let words = Words {
         id: "itl-heatmap",
         title: "Gaps between tokens over time".into(),
-        note: "A dark band is the usual pace; it moves up as the load grows. Specks far above it are \
+        note:
+            "A dark band is the usual pace; it moves up as the load grows. Specks far above it are \
                stalls: a prefill of another request, a preemption, a pause of the client."
-            .into(),
+                .into(),
         alt: format!(
             "Heatmap of inter-token latency over the run: {} tokens, from {} to {} ms.",
             count(total),

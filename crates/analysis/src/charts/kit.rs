@@ -1,8 +1,6 @@
 //! Pieces that all charts are made of: axes with units, legends, zooms, bands, rounding.
 
-use charming::component::{
-    Axis, DataZoom, DataZoomType, FilterMode, Grid, Legend, LegendType,
-};
+use charming::component::{Axis, DataZoom, DataZoomType, FilterMode, Grid, Legend, LegendType};
 use charming::datatype::{CompositeValue, DataPoint};
 use charming::element::{
     AxisPointer, AxisPointerType, AxisType, Label, LabelPosition, LineStyle, LineStyleType,

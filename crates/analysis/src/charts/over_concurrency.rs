@@ -83,15 +83,13 @@ const GAP: u32 = 46;
 
 /// The chart of `panels`.
 pub(super) fn draw(words: Words, panels: &[Panel]) -> NamedChart {
-    let loads = || panels.iter().flat_map(|p| &p.lines).flat_map(|l| &l.points).map(|p| p.concurrency);
+    let loads =
+        || panels.iter().flat_map(|p| &p.lines).flat_map(|l| &l.points).map(|p| p.concurrency);
     let (low, high) = (loads().min().unwrap_or(1).max(1), loads().max().unwrap_or(1));
     let log = high / low >= 8;
     let mut chart = Chart::new().legend(kit::legend()).tooltip(kit::axis_tooltip());
-    let mut hover = Hover {
-        x_name: "concurrency".into(),
-        x_unit: Some(Unit::Streams),
-        ..Hover::default()
-    };
+    let mut hover =
+        Hover { x_name: "concurrency".into(), x_unit: Some(Unit::Streams), ..Hover::default() };
     let last = panels.len().saturating_sub(1);
     for (i, panel) in panels.iter().enumerate() {
         let top = kit::TOP + i as u32 * (PANEL + GAP);

@@ -64,7 +64,11 @@ pub fn seconds(s: f64) -> String {
 /// Bytes in GiB or MiB.
 pub fn bytes(n: u64) -> String {
     let mib = n as f64 / 1_048_576.0;
-    if mib >= 1_024.0 { format!("{} GiB", number(mib / 1_024.0)) } else { format!("{} MiB", number(mib)) }
+    if mib >= 1_024.0 {
+        format!("{} GiB", number(mib / 1_024.0))
+    } else {
+        format!("{} MiB", number(mib))
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub(super) fn line(points: &[(f64, f64)], cap: usize) -> Vec<(f64, f64)> {
     out.push(points[0]);
     for i in 0..buckets {
         let bucket = &points[edge(i)..edge(i + 1)];
-        let next = if i + 1 == buckets { &points[n - 1..] } else { &points[edge(i + 1)..edge(i + 2)] };
+        let next =
+            if i + 1 == buckets { &points[n - 1..] } else { &points[edge(i + 1)..edge(i + 2)] };
         let (nx, ny) = mean(next);
         let (px, py) = out[out.len() - 1];
         let area = |&(x, y): &(f64, f64)| ((px - nx) * (y - py) - (px - x) * (ny - py)).abs();

@@ -82,9 +82,6 @@ mod tests {
         assert_eq!(option["series"][1]["yAxisIndex"], 1.0);
         assert_eq!(option["xAxis"][0]["type"], "log");
         assert_eq!(option["yAxis"][0]["name"], "output throughput (tok/s)");
-        assert_eq!(
-            chart.hover.lines[0][1],
-            ["16 streams", "900 tok/s", "40 requests, 1 failed"]
-        );
+        assert_eq!(chart.hover.lines[0][1], ["16 streams", "900 tok/s", "40 requests, 1 failed"]);
     }
 }

@@ -13,10 +13,8 @@ use super::text::{duration_ms, number};
 
 /// The latency that `goal` names against output throughput, stages by load.
 pub fn throughput_latency(stages: &[StagePoint], goal: &Goal) -> NamedChart {
-    let mut points: Vec<(&StagePoint, f64, f64)> = stages
-        .iter()
-        .filter_map(|s| Some((s, s.output_tokens_per_s?, s.goal_ms?.value)))
-        .collect();
+    let mut points: Vec<(&StagePoint, f64, f64)> =
+        stages.iter().filter_map(|s| Some((s, s.output_tokens_per_s?, s.goal_ms?.value))).collect();
     points.sort_by_key(|p| p.0.concurrency);
     let knee = knee(&points.iter().map(|p| (p.1, p.2)).collect::<Vec<_>>());
     let limit = goal.limit_ms;
@@ -73,7 +71,9 @@ pub fn throughput_latency(stages: &[StagePoint], goal: &Goal) -> NamedChart {
     };
     let told: Vec<String> = points
         .iter()
-        .map(|(s, rate, ms)| format!("{}: {} tok/s at {}.", s.stage, number(*rate), duration_ms(*ms)))
+        .map(|(s, rate, ms)| {
+            format!("{}: {} tok/s at {}.", s.stage, number(*rate), duration_ms(*ms))
+        })
         .collect();
     let words = Words {
         id: "throughput-latency",
@@ -81,7 +81,11 @@ pub fn throughput_latency(stages: &[StagePoint], goal: &Goal) -> NamedChart {
         note: "Right is more work done, up is a longer wait. The best place is the bend: \
                the furthest point to the right before the line turns up."
             .into(),
-        alt: format!("{} against output throughput, one point a stage. {}", goal.name, told.join(" ")),
+        alt: format!(
+            "{} against output throughput, one point a stage. {}",
+            goal.name,
+            told.join(" ")
+        ),
     };
     let ramp = Ramp::new(points.len());
     finish(words, 380, ZoomGroup::Alone, hover, &chart, |option| {
@@ -93,7 +97,8 @@ pub fn throughput_latency(stages: &[StagePoint], goal: &Goal) -> NamedChart {
             .and_then(Value::as_array_mut);
         for (i, point) in data.into_iter().flatten().enumerate() {
             let (stage, at_knee) = (points[i].0, Some(i) == knee);
-            let name = if at_knee { format!("{} · knee", stage.stage) } else { stage.stage.clone() };
+            let name =
+                if at_knee { format!("{} · knee", stage.stage) } else { stage.stage.clone() };
             *point = json!({
                 "value": point.take(),
                 "name": name,

@@ -32,8 +32,9 @@ pub fn throughput_over_time(rate: &[(f64, f64)], timeline: &Timeline) -> NamedCh
         .filter_map(|b| {
             let of: Vec<f64> =
                 rate.iter().filter(|p| p.0 >= b.start_s && p.0 < b.end_s).map(|p| p.1).collect();
-            (!of.is_empty())
-                .then(|| format!("{}: {}", b.label, number(of.iter().sum::<f64>() / of.len() as f64)))
+            (!of.is_empty()).then(|| {
+                format!("{}: {}", b.label, number(of.iter().sum::<f64>() / of.len() as f64))
+            })
         })
         .collect();
     let words = Words {

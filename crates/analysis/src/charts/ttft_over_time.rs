@@ -79,7 +79,8 @@ pub fn ttft_over_time(requests: &[RequestPoint], timeline: &Timeline) -> NamedCh
     finish(words, 360, ZoomGroup::Time, hover, &chart, |option| {
         kit::tame_zooms(option);
         kit::add_bands(option, timeline);
-        for series in option.get_mut("series").and_then(|s| s.as_array_mut()).into_iter().flatten() {
+        for series in option.get_mut("series").and_then(|s| s.as_array_mut()).into_iter().flatten()
+        {
             if series["name"] == "failed request" {
                 // Along the bottom: a failed request has no TTFT.
                 series["noValue"] = json!(true);

@@ -1,0 +1,148 @@
+//! The answer in one sentence: what the run says about its question.
+
+use serde::Serialize;
+
+use crate::charts::{Goal, StagePoint, duration_ms, number};
+use crate::report::gather;
+use crate::report::names::plural;
+use crate::stage::StageSummary;
+use crate::summary::Summary;
+
+/// The sentence and what it rests on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Answer {
+    sentence: String,
+    basis: String,
+}
+
+/// Reads the answer from the stages; `points` are the same stages for the charts.
+pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> Answer {
+    let mut stages: Vec<&StageSummary> = summary.stages.iter().collect();
+    stages.sort_by_key(|s| s.concurrency);
+    let best = points.iter().filter(|p| p.output_tokens_per_s.is_some()).max_by(|a, b| {
+        a.output_tokens_per_s
+            .partial_cmp(&b.output_tokens_per_s)
+            .unwrap_or(std::cmp::Ordering::Equal)
+    });
+    let Some(best) = best else {
+        return Answer {
+            sentence: "No answer: no request of a measured stage was completed.".into(),
+            basis: "The errors below say why.".into(),
+        };
+    };
+    if summary.run.slo.is_empty() {
+        return without_objective(best, points, goal);
+    }
+    let limits = limits(summary);
+    let held = stages.iter().take_while(|s| s.slo_met() == Some(true)).last();
+    let next = stages.iter().find(|s| s.slo_met() != Some(true));
+    let users = |s: &StageSummary| plural(s.concurrency.into(), "concurrent user");
+    let sentence = match (held, next) {
+        (Some(held), None) => {
+            format!("Holds at least {}, the most that was tried, within {limits}.", users(held))
+        }
+        (Some(held), Some(next)) if next.slo_met() == Some(false) => {
+            format!("Holds {} within {limits}; {} are too many.", users(held), next.concurrency)
+        }
+        (Some(held), Some(next)) => format!(
+            "Holds {} within {limits}; with {} it cannot be told.",
+            users(held),
+            next.concurrency
+        ),
+        (None, Some(next)) if next.slo_met() == Some(false) => {
+            format!("Does not hold {}, the fewest tried, within {limits}.", users(next))
+        }
+        (None, _) => format!("Cannot be told: too little was measured to judge {limits}."),
+    };
+    let mut basis: Vec<String> =
+        [held, next].into_iter().flatten().map(|s| evidence(s, points)).collect();
+    let doubtful = [held, next].into_iter().flatten().filter(|s| s.slo.iter().any(|r| !r.certain));
+    for stage in doubtful {
+        basis.push(format!(
+            "With {} the limit lies inside the 95 % interval: another run may say otherwise.",
+            stage.concurrency
+        ));
+    }
+    Answer { sentence, basis: basis.join(" ") }
+}
+
+fn without_objective(best: &StagePoint, points: &[StagePoint], goal: &Goal) -> Answer {
+    let rate = best.output_tokens_per_s.map_or_else(|| "–".into(), number);
+    let sentence = format!("Delivers up to {rate} output tokens per second, with {}.", best.stage);
+    let read = |p: &StagePoint| p.goal_ms.map(|f| format!("{} is {}", goal.name, interval(f)));
+    let mut basis: Vec<String> =
+        read(best).map(|text| format!("There {text}.")).into_iter().collect();
+    if let Some(first) = points.first().filter(|p| p.concurrency < best.concurrency) {
+        basis.extend(read(first).map(|text| format!("With {} {text}.", first.stage)));
+    }
+    basis.push("The scenario sets no objective; with one in [slo] this sentence says how many users hold within it.".into());
+    Answer { sentence, basis: basis.join(" ") }
+}
+
+fn interval(figure: crate::charts::Figure) -> String {
+    let value = duration_ms(figure.value);
+    match figure.interval {
+        Some((low, high)) => format!("{value} ({} to {})", duration_ms(low), duration_ms(high)),
+        None => value,
+    }
+}
+
+/// `TTFT p95 ≤ 2s, error rate ≤ 0.1%`.
+fn limits(summary: &Summary) -> String {
+    let texts: Vec<String> = summary
+        .run
+        .slo
+        .iter()
+        .map(|(name, limit)| format!("{} ≤ {limit}", objective(name)))
+        .collect();
+    texts.join(" and ")
+}
+
+/// An objective's name as people write it.
+pub(crate) fn objective(name: &str) -> String {
+    use vllm_bench_record::{Slo, SloTarget};
+    // The limit only has to parse; the name is what is wanted.
+    match Slo::parse(name, "1s").map(|s| s.target) {
+        Ok(SloTarget::Latency(metric, statistic)) => gather::objective_name(metric, statistic),
+        _ => name.replace('_', " "),
+    }
+}
+
+fn evidence(stage: &StageSummary, points: &[StagePoint]) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let point = points.iter().find(|p| p.concurrency == stage.concurrency);
+    if let Some(rate) = point.and_then(|p| p.output_tokens_per_s) {
+        parts.push(format!("{} output tok/s", number(rate)));
+    }
+    for result in &stage.slo {
+        let Some(figure) = result.figure else { continue };
+        let text = |v: f64| {
+            if result.name == "error_rate" {
+                format!("{} %", number(v * 100.0))
+            } else {
+                duration_ms(v / 1e6)
+            }
+        };
+        let range = match (result.low, result.high) {
+            (Some(low), Some(high)) => format!(" ({} to {})", text(low), text(high)),
+            _ => String::new(),
+        };
+        parts.push(format!("{} {}{range}", objective(&result.name), text(figure)));
+    }
+    if parts.is_empty() {
+        parts.push("nothing was measured".into());
+    }
+    format!("With {}: {}.", stage.concurrency, parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objectives_are_written_for_people() {
+        assert_eq!(objective("ttft_p95"), "TTFT p95");
+        assert_eq!(objective("e2e_from_schedule_mean"), "E2E from schedule mean");
+        assert_eq!(objective("error_rate"), "error rate");
+    }
+}

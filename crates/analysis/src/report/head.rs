@@ -1,0 +1,214 @@
+//! The head of a page: what was run, on what, and whether to believe it.
+
+use serde::Serialize;
+use vllm_bench_record::{Check, CheckStatus, RunStatus, Verdict};
+
+use crate::charts::{count, number, seconds};
+use crate::report::names::plural;
+use crate::summary::{RunFacts, Summary};
+
+/// The head of a report.
+#[derive(Debug, Serialize)]
+pub(crate) struct Head {
+    pub(crate) title: String,
+    question: String,
+    pub(crate) simulated: bool,
+    simulated_note: String,
+    facts: Vec<Fact>,
+    verdict: VerdictBox,
+    warnings: Vec<String>,
+}
+
+/// A name and a value.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fact {
+    name: &'static str,
+    value: String,
+    badge: &'static str,
+}
+
+impl Fact {
+    pub(crate) fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, value: value.into(), badge: "" }
+    }
+
+    fn badged(self, badge: &'static str) -> Self {
+        Self { badge, ..self }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct VerdictBox {
+    class: &'static str,
+    headline: String,
+    doubts: Vec<CheckLine>,
+    passed: Vec<CheckLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckLine {
+    class: &'static str,
+    word: &'static str,
+    title: &'static str,
+    figure: String,
+    meaning: String,
+    advice: String,
+}
+
+impl Head {
+    pub(crate) fn of(summary: &Summary) -> Self {
+        let run = &summary.run;
+        let question = match &run.question {
+            Some(question) => question.clone(),
+            None => format!("Scenario {}", run.scenario),
+        };
+        let gpu_simulated = run.gpu_source.as_deref() == Some("simulated");
+        let simulated_note = match (run.simulated, gpu_simulated) {
+            (true, true) => {
+                "The server and the GPU were simulated: no figure here speaks of real hardware."
+            }
+            (true, false) => "The server was simulated: no figure here speaks of real hardware.",
+            (false, true) => {
+                "The GPU samples are made up by the simulated source; everything else was measured."
+            }
+            (false, false) => "",
+        };
+        Self {
+            title: run.model.clone().unwrap_or_else(|| run.scenario.clone()),
+            question,
+            simulated: run.simulated || gpu_simulated,
+            simulated_note: simulated_note.into(),
+            facts: facts(run),
+            verdict: verdict_box(&summary.verdict),
+            warnings: summary.warnings.clone(),
+        }
+    }
+}
+
+/// Whether any part of a run is not real.
+pub(crate) fn simulated(run: &RunFacts) -> bool {
+    run.simulated || run.gpu_source.as_deref() == Some("simulated")
+}
+
+fn facts(run: &RunFacts) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for server in &run.servers {
+        let version = server.version.as_deref().unwrap_or("of unknown version");
+        let name = if server.simulated { "simulator" } else { "vLLM" };
+        let fact = Fact::new("server", format!("{name} {version} at {}", server.url));
+        facts.push(if server.simulated { fact.badged("SIMULATED") } else { fact });
+    }
+    let mut gpus = run.gpus.clone();
+    gpus.dedup();
+    let gpu = match (gpus.len(), run.gpus.len()) {
+        (0, _) => Fact::new("GPU", "not sampled"),
+        (1, n) if n > 1 => Fact::new("GPU", format!("{n} × {}", gpus[0])),
+        _ => Fact::new("GPU", gpus.join(", ")),
+    };
+    facts.push(if run.gpu_source.as_deref() == Some("simulated") {
+        gpu.badged("SIMULATED")
+    } else {
+        gpu
+    });
+    facts.push(Fact::new("scenario", run.scenario.clone()));
+    facts.push(Fact::new("started", run.started_at.replace('T', " ").replace('Z', " UTC")));
+    if let Some(s) = run.seconds {
+        facts.push(Fact::new("took", seconds(s)));
+    }
+    let status = match run.status {
+        RunStatus::Complete => None,
+        RunStatus::Running => Some("did not come to its end"),
+        RunStatus::Interrupted => Some("was interrupted"),
+        RunStatus::Failed => Some("could not go on"),
+    };
+    facts.extend(status.map(|s| Fact::new("run", s)));
+    let mut corpus = format!("{}, {} prompts", run.corpus.file, count(run.corpus.prompts));
+    if let Some(mean) = run.corpus.mean_tokens {
+        corpus += &format!(", {} tokens mean", number(mean));
+    }
+    facts.push(Fact::new("corpus", corpus));
+    let mut request =
+        format!("{}, {}", run.endpoint, if run.stream { "streamed" } else { "not streamed" });
+    if let Some(max) = run.max_tokens {
+        request += &format!(", max_tokens {}", count(max.into()));
+    }
+    if run.ignore_eos {
+        request += ", ignore_eos";
+    }
+    facts.push(Fact::new("requests", request));
+    facts.push(Fact::new("clock", run.clock.as_str()));
+    facts
+}
+
+fn verdict_box(verdict: &Verdict) -> VerdictBox {
+    let line = |c: &Check| CheckLine {
+        class: c.status.as_str(),
+        word: match c.status {
+            CheckStatus::Pass => "ok",
+            CheckStatus::Unknown => "no data",
+            CheckStatus::Warn => "doubt",
+            CheckStatus::Fail => "failed",
+        },
+        title: c.kind.title(),
+        figure: c.figure.trim_end_matches('.').to_owned(),
+        meaning: c.meaning.clone(),
+        advice: c.advice.clone().unwrap_or_default(),
+    };
+    let of = |status| verdict.with(status).map(line).collect::<Vec<_>>();
+    let mut doubts = of(CheckStatus::Fail);
+    let failed = doubts.len() as u64;
+    doubts.extend(of(CheckStatus::Warn));
+    let warned = doubts.len() as u64 - failed;
+    doubts.extend(of(CheckStatus::Unknown));
+    let unknown = doubts.len() as u64 - failed - warned;
+    let passed = of(CheckStatus::Pass);
+    let (class, headline) = match (failed, warned, unknown) {
+        (0, 0, 0) if passed.is_empty() => ("", "Nothing was checked.".to_owned()),
+        (0, 0, 0) => ("pass", format!("Valid: {}.", all_passed(passed.len() as u64))),
+        (0, 0, n) => {
+            ("pass", format!("Valid as far as can be told: {} had no data.", plural(n, "check")))
+        }
+        (0, n, _) => ("warn", format!("Valid with {}.", plural(n, "doubt"))),
+        (n, _, _) => ("fail", format!("Not to be used as it is: {} failed.", plural(n, "check"))),
+    };
+    VerdictBox { class, headline, doubts, passed }
+}
+
+fn all_passed(n: u64) -> String {
+    if n == 1 { "the one check passed".into() } else { format!("all {n} checks passed") }
+}
+
+#[cfg(test)]
+mod tests {
+    use vllm_bench_record::CheckKind;
+
+    use super::*;
+
+    fn check(status: CheckStatus) -> Check {
+        Check {
+            kind: CheckKind::Errors,
+            status,
+            figure: "2 of 80.".into(),
+            meaning: "m".into(),
+            advice: None,
+        }
+    }
+
+    #[test]
+    fn the_headline_says_the_worst() {
+        let headline = |statuses: &[CheckStatus]| {
+            let checks = statuses.iter().map(|&s| check(s)).collect();
+            let shown = verdict_box(&Verdict { checks });
+            (shown.class, shown.headline)
+        };
+        use CheckStatus::{Fail, Pass, Unknown, Warn};
+        assert_eq!(headline(&[Pass, Pass]), ("pass", "Valid: all 2 checks passed.".into()));
+        assert_eq!(
+            headline(&[Pass, Unknown]).1,
+            "Valid as far as can be told: 1 check had no data."
+        );
+        assert_eq!(headline(&[Warn, Warn, Pass]), ("warn", "Valid with 2 doubts.".into()));
+        assert_eq!(headline(&[Fail, Warn]).1, "Not to be used as it is: 1 check failed.");
+        assert_eq!(headline(&[]).1, "Nothing was checked.");
+    }
+}

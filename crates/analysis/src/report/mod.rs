@@ -1,0 +1,22 @@
+//! The report of a run as one HTML file, each chart as a file, and charts as pictures.
+
+mod answer;
+mod compare_page;
+mod definitions;
+mod depth;
+mod document;
+mod export;
+mod gather;
+mod head;
+mod inspect_page;
+mod names;
+mod page;
+mod standalone;
+mod tables;
+mod waterfall;
+
+pub use compare_page::compare_html;
+pub use document::{charts, html};
+pub use export::{BROWSERS, Browser, Picture};
+pub use inspect_page::inspect_html;
+pub use standalone::chart_html;
