@@ -26,7 +26,7 @@ pub struct PrometheusError {
 pub fn parse(text: &str) -> Result<Exposition, PrometheusError> {
     let mut exposition = Exposition::default();
     for (index, line) in text.lines().enumerate() {
-        let line = line.trim_matches([' ', '\t']);
+        let line = line.trim_start_matches([' ', '\t']);
         if line.is_empty() {
             continue;
         }
