@@ -1,2 +1,49 @@
-//! placeholder
-fn main() {}
+//! `vllm-bench-run`: runs a scenario against a server and writes the run directory.
+
+mod cli;
+mod environment;
+mod show;
+
+use std::process::ExitCode;
+
+use vllm_bench_cli::{Exit, exit_with, on_interrupt};
+use vllm_bench_runner::{Problem, RunError, RunOptions, Scenario, StopHandle, execute, preflight};
+
+use crate::cli::Args;
+use crate::environment::Environment;
+use crate::show::Show;
+
+fn main() -> ExitCode {
+    vllm_bench_cli::main(run)
+}
+
+fn run(args: Args) -> anyhow::Result<Exit> {
+    let environment = Environment::read()?;
+    let overrides = args.overrides(&environment);
+    let scenario =
+        Scenario::load(&args.scenario, &overrides).map_err(|e| exit_with(Exit::BadInput, e))?;
+    let options = RunOptions {
+        results_dir: args.out.clone(),
+        api_key: environment
+            .api_key(&scenario.spec.server.api_key_env, args.api_key_file.as_deref())?,
+    };
+    let stop = StopHandle::new();
+    let stopper = stop.clone();
+    on_interrupt(move || stopper.stop())?;
+
+    let mut show = Show::new(&args);
+    let ready = preflight(scenario, options).map_err(with_exit)?;
+    show.ready(&ready)?;
+    let outcome = execute(ready, &stop, |event| show.event(&event)).map_err(with_exit)?;
+    show.outcome(&outcome)?;
+    Ok(if stop.is_stopped() { Exit::Interrupted } else { Exit::Success })
+}
+
+fn with_exit(error: RunError) -> anyhow::Error {
+    let exit = match error.problem() {
+        Problem::Input => Exit::BadInput,
+        Problem::Server => Exit::Preflight,
+        Problem::Run => Exit::Failure,
+    };
+    exit_with(exit, error)
+}

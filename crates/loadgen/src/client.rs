@@ -31,7 +31,7 @@ pub(crate) struct Outgoing {
 /// One user of a stage.
 pub(crate) struct Client {
     pub config: Rc<ClientConfig>,
-    pub connector: Connector,
+    pub connector: Rc<Connector>,
     pub clock: RunClock,
     pub stop: Rc<LocalStop>,
     /// Its place among the worker's users.

@@ -30,6 +30,19 @@ pub struct ClientConfig {
     pub workers: Option<NonZeroUsize>,
     /// A further certificate authority to trust, PEM.
     pub ca_pem: Option<Vec<u8>>,
+    /// How arrivals are stamped.
+    pub arrivals: Arrivals,
+}
+
+/// How arrivals are stamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Arrivals {
+    /// By the kernel, where it offers receive stamps (Linux); else as `Userland`.
+    /// Each chunk's `client_lag` tells which it was.
+    #[default]
+    Kernel,
+    /// By the clock right after each read.
+    Userland,
 }
 
 impl ClientConfig {
@@ -45,6 +58,7 @@ impl ClientConfig {
             keep_answers: true,
             workers: None,
             ca_pem: None,
+            arrivals: Arrivals::Kernel,
         }
     }
 }

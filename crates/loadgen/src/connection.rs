@@ -1,5 +1,6 @@
 //! One HTTP/1.1 connection, opened ahead of use and driven by its consumer.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -19,18 +20,50 @@ use vllm_bench_record::RunClock;
 
 use crate::config::ClientConfig;
 use crate::error::LoadError;
+use crate::kernel_clock::WallMap;
 use crate::target::Target;
-use crate::transport::{Gate, GatedIo, ReadStamp, Socket, Stream};
+use crate::transport::{Gate, GatedIo, KernelStamps, ReadStamp, Socket, Stream};
 
 /// Opens connections; holds what TLS needs.
-#[derive(Clone)]
+/// One a worker: its connections share a read buffer.
 pub(crate) struct Connector {
     tls: Arc<rustls::ClientConfig>,
     clock: RunClock,
+    /// `None`: arrivals are stamped by this program.
+    wall: Option<WallMap>,
+    scratch: Rc<RefCell<Box<[u8]>>>,
 }
 
-impl Connector {
-    pub(crate) fn new(config: &ClientConfig, clock: RunClock) -> Result<Self, LoadError> {
+/// What all workers' connectors are made from; can cross threads.
+#[derive(Clone)]
+pub(crate) struct ConnectorParts {
+    tls: Arc<rustls::ClientConfig>,
+    clock: RunClock,
+    wall: Option<WallMap>,
+}
+
+/// Largest read with kernel stamps, bytes.
+const SCRATCH: usize = 256 << 10;
+
+impl ConnectorParts {
+    /// The connector of one worker.
+    pub(crate) fn connector(self) -> Connector {
+        let scratch = if self.wall.is_some() { SCRATCH } else { 0 };
+        Connector {
+            tls: self.tls,
+            clock: self.clock,
+            wall: self.wall,
+            scratch: Rc::new(RefCell::new(vec![0; scratch].into_boxed_slice())),
+        }
+    }
+}
+
+impl ConnectorParts {
+    pub(crate) fn new(
+        config: &ClientConfig,
+        clock: RunClock,
+        wall: Option<WallMap>,
+    ) -> Result<Self, LoadError> {
         use rustls_pki_types::pem::PemObject as _;
 
         let certificate = |e: &dyn std::fmt::Display| LoadError::Certificate(e.to_string());
@@ -47,15 +80,18 @@ impl Connector {
             .map_err(|e| certificate(&e))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls), clock })
+        Ok(Self { tls: Arc::new(tls), clock, wall })
     }
+}
 
+impl Connector {
     /// Opens a connection to `target`; the time is the caller's to bound.
     pub(crate) async fn open(&self, target: &Target) -> io::Result<Connection> {
         let gate = Gate::new(self.clock);
         let tcp = connect_any(target.addrs()).await?;
         tcp.set_nodelay(true)?;
-        let socket = Socket::new(tcp, Rc::clone(&gate));
+        let kernel = self.kernel_stamps(&tcp);
+        let socket = Socket::new(tcp, Rc::clone(&gate), kernel);
         let stream = if target.is_tls() {
             let name = rustls_pki_types::ServerName::try_from(target.host().to_owned())
                 .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
@@ -68,6 +104,23 @@ impl Connector {
         let (sender, driver) =
             http1::Builder::new().handshake(io).await.map_err(io::Error::other)?;
         Ok(Connection { sender, driver: Some(Box::pin(driver)), gate })
+    }
+}
+
+impl Connector {
+    #[cfg(target_os = "linux")]
+    fn kernel_stamps(&self, tcp: &TcpStream) -> Option<KernelStamps> {
+        let wall = self.wall.clone()?;
+        crate::kernel_clock::enable(tcp).then(|| KernelStamps {
+            wall,
+            scratch: Rc::clone(&self.scratch),
+            receiver: crate::kernel_clock::Receiver::new(),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn kernel_stamps(&self, _tcp: &TcpStream) -> Option<KernelStamps> {
+        None
     }
 }
 

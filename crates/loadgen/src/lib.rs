@@ -34,6 +34,7 @@ mod config;
 mod connection;
 mod error;
 mod event;
+mod kernel_clock;
 mod observe;
 mod plan;
 mod run;
@@ -42,7 +43,7 @@ mod target;
 mod transport;
 mod worker;
 
-pub use config::{ApiKey, ClientConfig, Timeouts};
+pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};
 pub use plan::{PreparedRequest, Stage, Until};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use vllm_bench_record::{RunClock, StageEnd, Timestamp};
 
 use crate::client::Outgoing;
-use crate::config::ClientConfig;
-use crate::connection::Connector;
+use crate::config::{Arrivals, ClientConfig};
+use crate::connection::ConnectorParts;
 use crate::error::LoadError;
 use crate::event::{Live, LoadEvent};
+use crate::kernel_clock::{REFRESH, WallMap};
 use crate::plan::{PreparedRequest, Stage};
 use crate::stop::StopHandle;
 use crate::worker::{Counters, Message, Worker};
@@ -67,7 +68,8 @@ where
         return Err(LoadError::Plan("no server to send to".into()));
     }
     let template = Template::new(config)?;
-    let connector = Connector::new(config, clock)?;
+    let wall = (config.arrivals == Arrivals::Kernel).then(|| WallMap::new(clock));
+    let connector = ConnectorParts::new(config, clock, wall.clone())?;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
     let workers = config.workers.map_or(cpus, |n| n.get()).min(stage.concurrency as usize);
     let runtimes = (0..workers)
@@ -124,9 +126,15 @@ where
         let mut conduct =
             Conduct { ready: 0, connections: 0, done: 0, by_duration: false, finished: 0 };
         let mut started_at = Timestamp::ZERO;
+        let mut refreshed = Instant::now();
+        let mut ticked = Instant::now();
         let mut finished_at = Timestamp::ZERO;
         while conduct.done < workers {
-            match inbox.recv_timeout(TICK) {
+            if let Some(wall) = wall.as_ref().filter(|_| refreshed.elapsed() >= REFRESH) {
+                wall.refresh();
+                refreshed = Instant::now();
+            }
+            match inbox.recv_timeout(TICK.min(REFRESH)) {
                 Ok(Message::Ready { connections }) => {
                     conduct.ready += 1;
                     conduct.connections += connections;
@@ -149,14 +157,16 @@ where
                     conduct.done += 1;
                     conduct.by_duration |= by_duration;
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    on_event(LoadEvent::Tick(total(&counters)));
-                    if stop.is_stopped() {
-                        queue.close();
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 // Every worker says Done unless it died of a bug.
                 Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                on_event(LoadEvent::Tick(total(&counters)));
+                if stop.is_stopped() {
+                    queue.close();
+                }
             }
         }
         queue.close();

@@ -86,6 +86,11 @@ impl Target {
         format!("{}{endpoint_path}", self.prefix)
     }
 
+    /// Whether it is on this host, as far as its address tells.
+    pub fn is_local(&self) -> bool {
+        self.addrs.iter().all(|a| a.ip().is_loopback())
+    }
+
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

@@ -6,7 +6,7 @@
 //! makes the mapping from read to decoded bytes exact. It works because the
 //! connection is polled by the task that consumes its answer (`connection.rs`).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use hyper::rt::ReadBufCursor;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use vllm_bench_record::{RunClock, Timestamp};
+
+use crate::kernel_clock::WallMap;
 
 /// When one socket read arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,17 +82,75 @@ impl Gate {
     }
 }
 
-/// A TCP socket that stamps. The seam for arrival clocks: kernel stamps are
-/// read here, under TLS.
+/// A TCP socket that stamps its reads, under TLS too.
 #[derive(Debug)]
 pub(crate) struct Socket {
     tcp: TcpStream,
     gate: Rc<Gate>,
+    /// `None`: the clock is read right after the read.
+    kernel: Option<KernelStamps>,
+}
+
+/// What reading with the kernel's stamps needs.
+#[derive(Debug)]
+pub(crate) struct KernelStamps {
+    pub wall: WallMap,
+    /// One for all connections of a worker: bytes only pass through it.
+    pub scratch: Rc<RefCell<Box<[u8]>>>,
+    #[cfg(target_os = "linux")]
+    pub receiver: crate::kernel_clock::Receiver,
 }
 
 impl Socket {
-    pub(crate) fn new(tcp: TcpStream, gate: Rc<Gate>) -> Self {
-        Self { tcp, gate }
+    pub(crate) fn new(tcp: TcpStream, gate: Rc<Gate>, kernel: Option<KernelStamps>) -> Self {
+        Self { tcp, gate, kernel }
+    }
+
+    fn stamp(&self, at: Timestamp, client_lag: Option<Duration>) {
+        let read = self.gate.last_read.get().read + 1;
+        self.gate.last_read.set(ReadStamp { at, client_lag, read });
+    }
+
+    #[cfg(target_os = "linux")]
+    fn poll_kernel_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(kernel) = &mut self.kernel else { return Poll::Ready(Ok(())) };
+        let mut scratch = kernel.scratch.borrow_mut();
+        let room = buf.remaining().min(scratch.len());
+        loop {
+            ready!(self.tcp.poll_read_ready(cx))?;
+            let mut got = None;
+            let result = self.tcp.try_io(Interest::READABLE, || {
+                let (bytes, stamp) = kernel.receiver.recv(&self.tcp, &mut scratch[..room])?;
+                got = Some((bytes, stamp));
+                // A short read has emptied the socket: saying so spares the
+                // read that would find it empty (tokio's own reads do the same).
+                if bytes > 0 && bytes < room {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
+            });
+            match (got, result) {
+                (Some((bytes, stamp)), _) => {
+                    let now = self.gate.clock.now();
+                    buf.put_slice(&scratch[..bytes]);
+                    let at = stamp.and_then(|ns| kernel.wall.to_run(ns));
+                    drop(scratch);
+                    match at {
+                        // Offset error can put a stamp a little after now.
+                        Some(at) => self.stamp(at.min(now), Some(now.since(at))),
+                        None => self.stamp(now, None),
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (None, Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                (None, result) => return Poll::Ready(result),
+            }
+        }
     }
 }
 
@@ -100,13 +160,13 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        #[cfg(target_os = "linux")]
+        if self.kernel.is_some() {
+            return self.poll_kernel_read(cx, buf);
+        }
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        let gate = &self.gate;
-        gate.last_read.set(ReadStamp {
-            at: gate.clock.now(),
-            client_lag: None,
-            read: gate.last_read.get().read + 1,
-        });
+        let now = self.gate.clock.now();
+        self.stamp(now, None);
         Poll::Ready(Ok(()))
     }
 }

@@ -13,7 +13,7 @@ use vllm_bench_record::{FailureCause, Outcome, RequestRecord, RunClock, Timestam
 
 use crate::client::{Client, Outgoing};
 use crate::config::ClientConfig;
-use crate::connection::Connector;
+use crate::connection::ConnectorParts;
 use crate::event::Live;
 use crate::plan::Stage;
 use crate::stop::LocalStop;
@@ -49,7 +49,7 @@ impl Counters {
 /// Everything one worker thread needs.
 pub(crate) struct Worker {
     pub config: ClientConfig,
-    pub connector: Connector,
+    pub connector: ConnectorParts,
     pub clock: RunClock,
     pub stage: Stage,
     /// Numbers of its users in the stage.
@@ -75,11 +75,12 @@ impl Worker {
         let stop = LocalStop::new(self.users.len());
         tokio::task::spawn_local(watch_stop(self.stop.clone(), Rc::clone(&stop)));
         let config = Rc::new(self.config);
+        let connector = Rc::new(self.connector.connector());
         let mut clients = Vec::with_capacity(self.users.len());
         for (slot, &user) in self.users.iter().enumerate() {
             let mut client = Client {
                 config: Rc::clone(&config),
-                connector: self.connector.clone(),
+                connector: Rc::clone(&connector),
                 clock: self.clock,
                 stop: Rc::clone(&stop),
                 slot,

@@ -121,6 +121,22 @@ fn arrivals_are_not_earlier_than_the_server_wrote() {
     assert!(record.itl().next().expect("two chunks") >= gap - Duration::from_millis(5));
 }
 
+/// On Linux each read carries the kernel's stamp; with `Userland` none does.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_kernel_stamps_arrivals() {
+    let addr = serve(|_| whole());
+    let (records, _) = run(&config(addr), 2, 20);
+    let chunks: Vec<_> = records.iter().flat_map(|r| &r.chunks).collect();
+    assert!(chunks.len() == 40 && chunks.iter().all(|c| c.client_lag.is_some()), "{chunks:?}");
+    let userland = vllm_bench_loadgen::ClientConfig {
+        arrivals: vllm_bench_loadgen::Arrivals::Userland,
+        ..config(addr)
+    };
+    let (records, _) = run(&userland, 2, 20);
+    assert!(records.iter().flat_map(|r| &r.chunks).all(|c| c.client_lag.is_none()));
+}
+
 #[test]
 fn statuses_keep_the_servers_words() {
     let body = r#"{"error":{"message":"overloaded, come back","type":"x","code":503}}"#;

@@ -80,8 +80,9 @@ impl BodyWriter {
         body.remove("min_tokens");
         body.insert("max_tokens".into(), json!(4));
         match self.endpoint {
-            Endpoint::Chat => body
-                .insert("messages".into(), json!([{ "role": "user", "content": words }])),
+            Endpoint::Chat => {
+                body.insert("messages".into(), json!([{ "role": "user", "content": words }]))
+            }
             Endpoint::Completions => body.insert("prompt".into(), json!(words)),
         };
         Value::Object(body).to_string().into()

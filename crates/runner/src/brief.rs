@@ -119,7 +119,13 @@ impl Brief {
     }
 
     /// The figures of a stage that ran from `start` to `end`.
-    pub fn figures(&self, stage: &str, start: Timestamp, end: Timestamp, slos: &[Slo]) -> BriefFigures {
+    pub fn figures(
+        &self,
+        stage: &str,
+        start: Timestamp,
+        end: Timestamp,
+        slos: &[Slo],
+    ) -> BriefFigures {
         let secs = end.since(start).as_secs_f64();
         let rate = |n: u64| (secs > 0.0).then(|| n as f64 / secs);
         let at = |list: &[u64], q| quantile(list, q).map(ms);

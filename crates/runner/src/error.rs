@@ -115,9 +115,10 @@ impl RunError {
     /// What kind of problem it is.
     pub const fn problem(&self) -> Problem {
         match self {
-            Self::Scenario(_) | Self::Corpus { .. } | Self::TooFewPrompts { .. } | Self::File { .. } => {
-                Problem::Input
-            }
+            Self::Scenario(_)
+            | Self::Corpus { .. }
+            | Self::TooFewPrompts { .. }
+            | Self::File { .. } => Problem::Input,
             Self::Load(_) => Problem::Input,
             Self::NoServer { .. }
             | Self::Refused { .. }

@@ -1,1 +1,53 @@
-//! placeholder
+//! A scenario and its execution: the crate that composes corpus, load generation, telemetry and storage.
+//!
+//! [`Scenario::load`] reads the file, [`preflight`] checks everything that can
+//! be known before the first prompt is sent, [`execute`] runs the stages and
+//! writes the run directory, saying [`RunEvent`]s.
+//!
+//! ```
+//! use std::path::Path;
+//! use vllm_bench_runner::{RunPlan, Scenario};
+//!
+//! let text = r#"
+//! name = "smoke"
+//! corpus = { file = "corpora/smoke.jsonl" }
+//! [load]
+//! closed = { concurrency = [1, 4], requests_per_user = 5 }
+//! "#;
+//! let scenario = Scenario::parse(text, Path::new("smoke.toml"), &["request.max_tokens=32".into()])?;
+//! assert_eq!(RunPlan::of(&scenario).prompts_needed().counted, 25);
+//! # Ok::<(), vllm_bench_runner::ScenarioError>(())
+//! ```
+
+mod body;
+mod brief;
+mod error;
+mod event;
+mod execute;
+mod host;
+mod http;
+mod narrate;
+mod overrides;
+mod plan;
+mod preflight;
+mod samplers;
+mod scenario;
+mod scenario_error;
+mod source;
+mod units;
+
+pub use body::{BodyWriter, ChunkCounts};
+pub use brief::{Brief, BriefError, BriefFigures};
+pub use error::{Problem, RunError};
+pub use event::RunEvent;
+pub use execute::{RunOutcome, execute};
+pub use narrate::{Narrator, Said, brief_table};
+pub use plan::{PlannedStage, PromptsNeeded, RunPlan};
+pub use preflight::{Ready, RunOptions, preflight};
+pub use scenario::{
+    ClockChoice, ClosedSpec, CorpusSpec, GpuChoice, LoadSpec, OneOrMany, OutputSpec, RequestSpec,
+    Scenario, ScenarioSpec, ServerSpec, TelemetrySpec, TimeoutSpec, TokenCounts, WarmupSpec,
+};
+pub use scenario_error::{Place, ScenarioError};
+pub use units::{HumanDuration, OneOrEach};
+pub use vllm_bench_loadgen::{ApiKey, StopHandle};

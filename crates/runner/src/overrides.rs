@@ -20,8 +20,10 @@ pub(crate) fn apply(
         Place::new(path, text).at(e.span().unwrap_or(0..0), e.message().to_owned())
     })?;
     for given in overrides {
-        let fail =
-            |message: &str| ScenarioError::Override { given: given.clone(), message: message.into() };
+        let fail = |message: &str| ScenarioError::Override {
+            given: given.clone(),
+            message: message.into(),
+        };
         let (key, value) = given
             .split_once('=')
             .ok_or_else(|| fail("write KEY=VALUE, such as request.max_tokens=128"))?;
@@ -32,9 +34,8 @@ pub(crate) fn apply(
         // What is not TOML is a bare word, as a shell leaves it.
         let value: Value =
             value.trim().parse().unwrap_or_else(|_| Value::from(value.trim().to_owned()));
-        set(document.as_table_mut(), &keys, value).map_err(|k| {
-            fail(&format!("{k} is a value, not a section"))
-        })?;
+        set(document.as_table_mut(), &keys, value)
+            .map_err(|k| fail(&format!("{k} is a value, not a section")))?;
     }
     Ok(document.to_string())
 }
@@ -77,7 +78,12 @@ mod tests {
         let text = "name = \"a\" # kept\n[load]\nclosed = { concurrency = [1] }\n";
         let out = with(
             text,
-            &["name=b", "load.closed.concurrency=[8, 16]", "server.url=http://h:1", "request.seed=7"],
+            &[
+                "name=b",
+                "load.closed.concurrency=[8, 16]",
+                "server.url=http://h:1",
+                "request.seed=7",
+            ],
         );
         let table: toml::Table = toml::from_str(&out).expect("still TOML");
         assert_eq!(table["name"].as_str(), Some("b"));

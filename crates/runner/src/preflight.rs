@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use vllm_bench_corpus::Corpus;
 use vllm_bench_loadgen::{
-    ApiKey, ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Timeouts, Until,
-    run_stage,
+    ApiKey, Arrivals, ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
+    Timeouts, Until, run_stage,
 };
 use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
 use vllm_bench_record::{
-    ChunkTokenSource, CorpusInfo, FailureCause, Outcome, RequestRecord, RunClock, ServerInfo,
+    ChunkTokenSource, ClockSource, CorpusInfo, FailureCause, Outcome, RequestRecord, RunClock,
+    ServerInfo,
 };
 
 use crate::body::{BodyWriter, ChunkCounts};
 use crate::error::RunError;
 use crate::http::Http;
 use crate::plan::RunPlan;
-use crate::scenario::{Scenario, TokenCounts};
+use crate::scenario::{ClockChoice, Scenario, TokenCounts};
 
 /// What the caller's environment adds to a scenario.
 #[derive(Debug, Clone, Default)]
@@ -45,11 +46,32 @@ pub struct Ready {
     pub servers: Vec<ServerInfo>,
     /// How chunk tokens will be counted.
     pub counts: ChunkCounts,
+    /// How arrivals are stamped, as the first answer showed.
+    pub clock: ClockSource,
     /// What a reader must know.
     pub warnings: Vec<String>,
 }
 
 impl Ready {
+    /// One line on what is about to run: scenario, model, server, corpus, clock.
+    pub fn headline(&self) -> String {
+        let server = &self.servers[0];
+        let version =
+            server.version.as_deref().map(|v| format!(" on vLLM {v}")).unwrap_or_default();
+        let place = match self.servers.len() {
+            1 => server.url.clone(),
+            n => format!("{n} servers"),
+        };
+        format!(
+            "{} · {}{version} at {place} · {} prompts, {:.0} tokens mean · clock: {}",
+            self.scenario.spec.name,
+            server.model,
+            self.corpus_info.prompts,
+            self.corpus_info.mean_tokens.unwrap_or_default(),
+            self.clock.as_str(),
+        )
+    }
+
     /// The stages that will run.
     pub const fn plan(&self) -> &RunPlan {
         &self.plan
@@ -88,7 +110,7 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
     }
     let spent = check_lengths(&scenario, &corpus, &client, &servers[0])?;
     compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
-    let counts = find_counts(&scenario, &client, &model, &mut warnings)?;
+    let (counts, clock) = find_counts(&scenario, &client, &model, &mut warnings)?;
     let bodies = BodyWriter::new(&scenario, &model, counts);
     Ok(Ready {
         scenario,
@@ -101,16 +123,15 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
         corpus_info,
         servers,
         counts,
+        clock,
         warnings,
     })
 }
 
 fn open_corpus(scenario: &Scenario) -> Result<Corpus, RunError> {
     let file = &scenario.spec.corpus.file;
-    Corpus::open(file.get_ref()).map_err(|source| RunError::Corpus {
-        place: scenario.place().point(file.span()),
-        source,
-    })
+    Corpus::open(file.get_ref())
+        .map_err(|source| RunError::Corpus { place: scenario.place().point(file.span()), source })
 }
 
 fn check_enough(scenario: &Scenario, plan: &RunPlan, available: u64) -> Result<(), RunError> {
@@ -158,6 +179,10 @@ fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConf
         keep_answers: scenario.spec.output.answers,
         workers: scenario.spec.load.workers,
         ca_pem,
+        arrivals: match scenario.spec.load.clock {
+            ClockChoice::Auto => Arrivals::Kernel,
+            ClockChoice::Userland => Arrivals::Userland,
+        },
     })
 }
 
@@ -184,15 +209,14 @@ fn look_at(
     let list: ModelList = serde_json::from_slice(&models.body).map_err(|e| RunError::Refused {
         url: models.url.clone(),
         what: "to list its models".into(),
-        words: format!("the answer is not a list of models ({e}); is this an OpenAI-compatible server?"),
+        words: format!(
+            "the answer is not a list of models ({e}); is this an OpenAI-compatible server?"
+        ),
     })?;
     let names: Vec<String> = list.data.iter().map(|m| m.id.clone()).collect();
     let wanted = scenario.spec.server.model.as_str();
-    let model_error = |problem: String| RunError::Model {
-        url: url.clone(),
-        problem,
-        models: names.clone(),
-    };
+    let model_error =
+        |problem: String| RunError::Model { url: url.clone(), problem, models: names.clone() };
     let card = match wanted {
         "auto" => match list.data.as_slice() {
             [only] => only,
@@ -233,8 +257,8 @@ fn look_at(
 
 fn cache_config(text: &str) -> Option<BTreeMap<String, String>> {
     let exposition = prometheus::parse(text).ok()?;
-    let sample = exposition.samples("vllm:cache_config_info").next()?;
-    Some(sample.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    let labels = exposition.labels("vllm:cache_config_info")?;
+    Some(labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
 }
 
 /// Refuses prompts that do not fit, in the server's own words.
@@ -287,7 +311,8 @@ fn compare_counts(
     warnings: &mut Vec<String>,
 ) -> Result<(), RunError> {
     let Ok(prompt) = corpus.prompt(0) else { return Ok(()) };
-    let mut request = TokenizeRequest { model: Some(server.model.clone()), ..TokenizeRequest::default() };
+    let mut request =
+        TokenizeRequest { model: Some(server.model.clone()), ..TokenizeRequest::default() };
     match client.endpoint {
         vllm_bench_protocol::Endpoint::Chat => {
             request.messages = Some(prompt.messages.clone());
@@ -317,7 +342,7 @@ fn find_counts(
     client: &ClientConfig,
     model: &str,
     warnings: &mut Vec<String>,
-) -> Result<ChunkCounts, RunError> {
+) -> Result<(ChunkCounts, ClockSource), RunError> {
     let tries: &[ChunkCounts] = match scenario.spec.request.token_counts {
         _ if !client.stream => &[ChunkCounts::Assumed],
         TokenCounts::Auto => {
@@ -328,10 +353,14 @@ fn find_counts(
         TokenCounts::Assumed => &[ChunkCounts::Assumed],
     };
     let mut refusal = None;
+    let mut clock = ClockSource::Userland;
     for (n, &counts) in tries.iter().enumerate() {
         let bodies = BodyWriter::new(scenario, model, counts);
         let nonce = format!("{:x}-{n}", RunClock::start().wall_start_unix_ns());
         let record = send_one(client, bodies.probe(&nonce), &format!("preflight-{n}"))?;
+        if record.chunks.iter().any(|c| c.client_lag.is_some()) {
+            clock = ClockSource::Kernel;
+        }
         match (&record.outcome, record.chunk_token_source) {
             (Outcome::Completed, source) => {
                 let told = match counts {
@@ -345,7 +374,7 @@ fn find_counts(
                             "the server does not tell the tokens of a chunk: each chunk counts as one token in ITL".into(),
                         );
                     }
-                    return Ok(counts);
+                    return Ok((counts, clock));
                 }
             }
             (Outcome::Failed(failure), _) if failure.cause == FailureCause::HttpStatus => {
@@ -366,7 +395,7 @@ fn find_counts(
             warnings.push(
                 "the server does not tell the tokens of a chunk as asked: each chunk counts as one token in ITL".into(),
             );
-            Ok(tries[0])
+            Ok((tries[0], clock))
         }
     }
 }
@@ -381,7 +410,11 @@ fn refused(client: &ClientConfig, words: String) -> RunError {
 }
 
 /// Sends one body on the path that the load takes.
-fn send_one(client: &ClientConfig, body: bytes::Bytes, id: &str) -> Result<RequestRecord, RunError> {
+fn send_one(
+    client: &ClientConfig,
+    body: bytes::Bytes,
+    id: &str,
+) -> Result<RequestRecord, RunError> {
     let request = PreparedRequest {
         request_id: id.into(),
         prompt_id: id.into(),
@@ -395,7 +428,10 @@ fn send_one(client: &ClientConfig, body: bytes::Bytes, id: &str) -> Result<Reque
     let stage = Stage { index: 0, concurrency: 1, until };
     let mut record = None;
     let config = ClientConfig {
-        timeouts: Timeouts { total: client.timeouts.total.max(Duration::from_secs(60)), ..client.timeouts },
+        timeouts: Timeouts {
+            total: client.timeouts.total.max(Duration::from_secs(60)),
+            ..client.timeouts
+        },
         ..client.clone()
     };
     run_stage(&config, stage, [request], RunClock::start(), &StopHandle::new(), |event| {

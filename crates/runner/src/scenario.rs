@@ -182,6 +182,20 @@ pub struct LoadSpec {
     pub closed: Spanned<ClosedSpec>,
     /// Load-generator threads; one a CPU where absent.
     pub workers: Option<NonZeroUsize>,
+    /// How arrivals are stamped.
+    #[serde(default)]
+    pub clock: ClockChoice,
+}
+
+/// How arrivals are stamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockChoice {
+    /// By the kernel where it offers receive stamps, else by this program.
+    #[default]
+    Auto,
+    /// By this program, right after each read.
+    Userland,
 }
 
 /// `warmup = { requests = 16 }`.

@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn unknown_keys_get_a_neighbour() {
-        let hint = with_hint("unknown field `concurency`, expected one of `concurrency`, `requests`");
+        let hint =
+            with_hint("unknown field `concurency`, expected one of `concurrency`, `requests`");
         assert!(hint.ends_with("did you mean `concurrency`?"), "{hint}");
         let far = with_hint("unknown field `zzz`, expected one of `concurrency`, `requests`");
         assert!(!far.contains("did you mean"), "{far}");

@@ -132,7 +132,11 @@ pub(crate) fn request(n: usize) -> PreparedRequest {
 }
 
 /// Runs `total` requests by `users` users; the records in the order they ended.
-pub(crate) fn run(config: &ClientConfig, users: u32, total: usize) -> (Vec<RequestRecord>, StageReport) {
+pub(crate) fn run(
+    config: &ClientConfig,
+    users: u32,
+    total: usize,
+) -> (Vec<RequestRecord>, StageReport) {
     let until = Until { requests: Some(total as u64), ..Until::default() };
     run_until(config, users, until, total, &StopHandle::new())
 }

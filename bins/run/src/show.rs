@@ -1,0 +1,92 @@
+//! What a run shows: lines and a table for people on standard error, events for scripts on standard output.
+
+use vllm_bench_cli::progress::{Progress, Stage};
+use vllm_bench_cli::{note, print, style};
+use vllm_bench_record::Phase;
+use vllm_bench_runner::{Narrator, Ready, RunEvent, RunOutcome, Said, brief_table};
+
+use crate::cli::Args;
+
+/// Shows a run.
+pub(crate) struct Show {
+    json: bool,
+    quiet: bool,
+    progress: Progress,
+    narrator: Narrator,
+    stage: Option<Stage>,
+}
+
+impl Show {
+    pub(crate) fn new(args: &Args) -> Self {
+        Self {
+            json: args.json,
+            quiet: args.common.quiet,
+            progress: args.common.progress(),
+            narrator: Narrator::default(),
+            stage: None,
+        }
+    }
+
+    /// One line on what is about to run.
+    pub(crate) fn ready(&self, ready: &Ready) -> anyhow::Result<()> {
+        if !self.quiet {
+            note(ready.headline());
+            if ready.servers.iter().any(|s| s.simulated) {
+                note(style::stderr().yellow(
+                    "the server is SIMULATED: no figure of this run speaks of real hardware",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// One event.
+    pub(crate) fn event(&mut self, event: &RunEvent) {
+        if self.json {
+            // A reader that went away does not stop the measurement.
+            if let Ok(line) = serde_json::to_string(event) {
+                let _ = print(format_args!("{line}\n"));
+            }
+        }
+        match self.narrator.say(event) {
+            Some(Said::Begin { label, total }) => {
+                self.stage = Some(self.progress.stage(label, total));
+            }
+            Some(Said::Update { done, text }) => {
+                if let Some(stage) = &mut self.stage {
+                    stage.set(done, &text);
+                }
+            }
+            Some(Said::End { text }) => {
+                if let Some(stage) = self.stage.take() {
+                    stage.finish(&text);
+                }
+            }
+            Some(Said::Note(text)) if !self.quiet => note(text),
+            Some(Said::Warning(text)) => {
+                note(format_args!("{} {text}", style::stderr().yellow("warning:")));
+            }
+            _ => {}
+        }
+    }
+
+    /// The table and what to do next.
+    pub(crate) fn outcome(&self, outcome: &RunOutcome) -> anyhow::Result<()> {
+        let measured: Vec<_> = outcome
+            .figures
+            .iter()
+            .filter(|(info, _)| info.phase == Phase::Measure)
+            .map(|(_, figures)| figures.clone())
+            .collect();
+        let dir = outcome.run_dir.path().display();
+        let text =
+            format!("\n{}\n  {dir}\n  next: vllm-bench-report {dir}\n", brief_table(&measured));
+        if self.json {
+            if !self.quiet {
+                note(text.trim_end());
+            }
+            return Ok(());
+        }
+        print(text)
+    }
+}

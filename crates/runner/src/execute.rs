@@ -1,0 +1,342 @@
+//! Runs what preflight found ready: stages, telemetry, storage, manifest.
+
+use std::time::{Duration, Instant};
+
+use vllm_bench_loadgen::{LoadEvent, StageReport, StopHandle, run_stage};
+use vllm_bench_record::{
+    EngineSample, Manifest, RunClock, RunStatus, SCHEMA_VERSION, ScenarioInfo, StageInfo,
+};
+use vllm_bench_storage::{RunDir, Writer, WriterOptions, WriterReport, run_name};
+use vllm_bench_telemetry::{EngineSource, Load};
+
+use crate::brief::{Brief, BriefFigures};
+use crate::error::RunError;
+use crate::event::RunEvent;
+use crate::host::host_info;
+use crate::preflight::Ready;
+use crate::samplers::{Samplers, engine_source};
+use crate::source::PromptSource;
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Where it lies.
+    pub run_dir: RunDir,
+    /// The manifest as written.
+    pub manifest: Manifest,
+    /// The short figures of every stage that began, warm-up included.
+    pub figures: Vec<(StageInfo, BriefFigures)>,
+    /// What storage wrote.
+    pub stored: WriterReport,
+}
+
+/// Runs every stage of `ready` and writes the run directory.
+///
+/// Blocks; `on_event` is called in this thread. After [`StopHandle::stop`]
+/// requests in flight are recorded as cancelled and the directory is closed in order.
+///
+/// # Errors
+/// When the run directory cannot be written or the corpus turns out broken;
+/// what was measured until then is stored.
+pub fn execute(
+    ready: Ready,
+    stop: &StopHandle,
+    mut on_event: impl FnMut(RunEvent),
+) -> Result<RunOutcome, RunError> {
+    let clock = RunClock::start();
+    let mut manifest = first_manifest(&ready, clock);
+    let name = run_name(clock.wall_start_unix_ns(), &ready.scenario.spec.name);
+    let run_dir = RunDir::create(&ready.options.results_dir, &name, &manifest)?;
+    run_dir.link_latest()?;
+    manifest.run_id = run_dir.run_id().to_owned();
+    let options = WriterOptions {
+        stages: manifest.stages.clone(),
+        answers: ready.scenario.spec.output.answers,
+        ..WriterOptions::default()
+    };
+    let writer = Writer::start(&run_dir, options)?;
+    on_event(RunEvent::RunStarted {
+        run_dir: run_dir.path().to_owned(),
+        scenario: ready.scenario.spec.name.clone(),
+        model: ready.servers[0].model.clone(),
+        simulated: ready.servers.iter().any(|s| s.simulated),
+        stages: manifest.stages.len(),
+    });
+    let load = Load::default();
+    let samplers = Samplers::start(&ready, clock, &writer, &load, &mut manifest);
+    for message in &manifest.warnings {
+        on_event(RunEvent::Warning { message: message.clone() });
+    }
+    run_dir.write_manifest(&manifest)?;
+
+    let mut run = Run {
+        ready: &ready,
+        clock,
+        stop,
+        writer: &writer,
+        run_dir: &run_dir,
+        manifest,
+        figures: Vec::new(),
+        load,
+        storage_warned: false,
+    };
+    let result = run.stages(&mut on_event);
+    let Run { mut manifest, figures, .. } = run;
+    for problem in samplers.stop() {
+        on_event(RunEvent::Warning { message: problem.clone() });
+        manifest.warnings.push(problem);
+    }
+
+    let stored = writer.finish();
+    manifest.status = match (&result, &stored) {
+        (Err(_), _) | (_, Err(_)) => RunStatus::Failed,
+        _ if stop.is_stopped() => RunStatus::Interrupted,
+        _ => RunStatus::Complete,
+    };
+    if let Err(error) = &result {
+        manifest.warnings.push(error.to_string());
+    }
+    if let Err(error) = &stored {
+        manifest.warnings.push(error.to_string());
+    }
+    manifest.finished_at_ns = Some(clock.now());
+    run_dir.write_manifest(&manifest)?;
+    result?;
+    let stored = stored?;
+    on_event(RunEvent::RunFinished {
+        run_dir: run_dir.path().to_owned(),
+        interrupted: stop.is_stopped(),
+    });
+    Ok(RunOutcome { run_dir, manifest, figures, stored })
+}
+
+fn first_manifest(ready: &Ready, clock: RunClock) -> Manifest {
+    let spec = &ready.scenario.spec;
+    let wall = clock.wall_start_unix_ns();
+    Manifest {
+        schema_version: SCHEMA_VERSION,
+        run_id: String::new(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        status: RunStatus::Running,
+        started_at: rfc3339(wall),
+        wall_start_unix_ns: wall,
+        finished_at_ns: None,
+        scenario: ScenarioInfo {
+            name: spec.name.clone(),
+            question: spec.question.clone(),
+            text: ready.scenario.text.clone(),
+            overrides: ready.scenario.overrides.clone(),
+            seed: spec.request.seed,
+            slo: spec.slo.iter().map(|(k, v)| (k.clone(), v.get_ref().clone())).collect(),
+            endpoint: spec.server.endpoint.to_string(),
+            stream: spec.server.stream,
+            max_tokens: Some(spec.request.max_tokens.get()),
+            ignore_eos: spec.request.ignore_eos,
+        },
+        corpus: ready.corpus_info.clone(),
+        servers: ready.servers.clone(),
+        host: host_info(),
+        clock: ready.clock,
+        stages: ready.plan.stages.iter().map(|s| s.info.clone()).collect(),
+        gpu: None,
+        engine: None,
+        warnings: ready.warnings.clone(),
+    }
+}
+
+fn rfc3339(unix_ns: u64) -> String {
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ns))
+        .ok()
+        .and_then(|t| t.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// A run under way.
+struct Run<'a> {
+    ready: &'a Ready,
+    clock: RunClock,
+    stop: &'a StopHandle,
+    writer: &'a Writer,
+    run_dir: &'a RunDir,
+    manifest: Manifest,
+    figures: Vec<(StageInfo, BriefFigures)>,
+    load: Load,
+    storage_warned: bool,
+}
+
+impl Run<'_> {
+    fn stages(&mut self, on_event: &mut impl FnMut(RunEvent)) -> Result<(), RunError> {
+        let ready = self.ready;
+        let engine = Counters::new(ready, self.clock);
+        let mut source = PromptSource::new(
+            &ready.corpus,
+            ready.bodies.clone(),
+            self.run_dir.run_id().to_owned(),
+            ready.scenario.spec.request.max_tokens.get(),
+            ready.spent,
+        );
+        for index in 0..self.manifest.stages.len() {
+            if self.stop.is_stopped() {
+                break;
+            }
+            self.manifest.stages[index].engine_before = engine.read();
+            let mut brief = Brief::default();
+            let report = self.stage(index, &mut source, &mut brief, on_event)?;
+            self.manifest.host.workers = self.manifest.host.workers.max(report.workers);
+            let info = &mut self.manifest.stages[index];
+            info.engine_after = engine.read_settled();
+            info.started_at_ns = Some(report.started_at);
+            info.finished_at_ns = Some(report.finished_at);
+            info.ended = Some(report.ended);
+            let figures = brief.figures(
+                &info.label,
+                report.started_at,
+                report.finished_at,
+                &ready.scenario.slos,
+            );
+            self.figures.push((info.clone(), figures.clone()));
+            let (phase, label) = (info.phase, info.label.clone());
+            on_event(RunEvent::StageFinished {
+                index,
+                phase,
+                elapsed_s: report.finished_at.since(report.started_at).as_secs_f64(),
+                figures,
+            });
+            if report.ended == vllm_bench_record::StageEnd::Prompts {
+                self.warn(
+                    format!(
+                        "stage {label} ended early: the corpus has no prompt left that was not sent"
+                    ),
+                    on_event,
+                );
+            }
+            source.give_back(report.unsent);
+            self.run_dir.write_manifest(&self.manifest)?;
+            if let Some(source) = source.take_error() {
+                let span = ready.scenario.spec.corpus.file.span();
+                let place = ready.scenario.place().point(span);
+                return Err(RunError::Corpus { place, source });
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(
+        &mut self,
+        index: usize,
+        source: &mut PromptSource<'_>,
+        brief: &mut Brief,
+        on_event: &mut impl FnMut(RunEvent),
+    ) -> Result<StageReport, RunError> {
+        let planned = &self.ready.plan.stages[index];
+        let (stage, info) = (planned.stage, planned.info.clone());
+        let mut started = self.clock.now();
+        let mut connections = stage.concurrency;
+        let report = run_stage(
+            &self.ready.client,
+            stage,
+            source.by_ref(),
+            self.clock,
+            self.stop,
+            |event| match event {
+                LoadEvent::StageStarted { at, connections: open } => {
+                    started = at;
+                    connections = open;
+                    on_event(RunEvent::StageStarted {
+                        index,
+                        stage: info.label.clone(),
+                        phase: info.phase,
+                        concurrency: info.concurrency,
+                        planned_requests: info.planned_requests,
+                        duration_s: stage.until.duration.map(|d| d.as_secs_f64()),
+                    });
+                }
+                LoadEvent::RequestFinished(record) => {
+                    brief.add(&record);
+                    self.writer.request(*record);
+                }
+                LoadEvent::Tick(live) => {
+                    self.load.set(live.in_flight);
+                    let ttft = brief.ttft_ms();
+                    on_event(RunEvent::Progress {
+                        index,
+                        elapsed_s: self.clock.now().since(started).as_secs_f64(),
+                        finished: brief.finished(),
+                        failed: brief.failed(),
+                        in_flight: live.in_flight,
+                        tokens: live.tokens,
+                        ttft_p50_ms: ttft.map(|t| t.0),
+                        ttft_p95_ms: ttft.map(|t| t.1),
+                    });
+                }
+                _ => {}
+            },
+        )?;
+        self.load.set(0);
+        if connections < stage.concurrency {
+            self.warn(
+                format!(
+                    "stage {}: {connections} of {} connections could be opened beforehand",
+                    info.label, stage.concurrency
+                ),
+                on_event,
+            );
+        }
+        if let Some(problem) = self.writer.problem()
+            && !self.storage_warned
+        {
+            self.storage_warned = true;
+            self.warn(format!("storage: {problem}"), on_event);
+        }
+        Ok(report)
+    }
+
+    fn warn(&mut self, message: String, on_event: &mut impl FnMut(RunEvent)) {
+        on_event(RunEvent::Warning { message: message.clone() });
+        self.manifest.warnings.push(message);
+    }
+}
+
+/// Reads the servers' counters around stages.
+struct Counters {
+    /// `None` when there are none; the samplers have said why.
+    source: Option<EngineSource>,
+    clock: RunClock,
+}
+
+/// How long a server may take to count what it has answered.
+const SETTLE: Duration = Duration::from_secs(2);
+
+impl Counters {
+    fn new(ready: &Ready, clock: RunClock) -> Self {
+        let wanted = ready.scenario.spec.telemetry.engine;
+        let source = wanted.then(|| engine_source(ready, &mut |_| {})).flatten();
+        Self { source, clock }
+    }
+
+    fn read(&self) -> Vec<EngineSample> {
+        let Some(source) = &self.source else { return Vec::new() };
+        source.read_all(&self.clock).into_iter().filter_map(Result::ok).collect()
+    }
+
+    /// Reads until the servers say that nothing runs and the counters stand still.
+    fn read_settled(&self) -> Vec<EngineSample> {
+        let deadline = Instant::now() + SETTLE;
+        let mut last = self.read();
+        while !last.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(50));
+            let next = self.read();
+            let same = next.len() == last.len()
+                && next.iter().zip(&last).all(|(a, b)| {
+                    a.generation_tokens == b.generation_tokens
+                        && a.prompt_tokens == b.prompt_tokens
+                        && a.running.unwrap_or(0.0) == 0.0
+                });
+            last = next;
+            if same {
+                break;
+            }
+        }
+        last
+    }
+}
