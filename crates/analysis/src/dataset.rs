@@ -124,7 +124,7 @@ fn read_manifest(run_dir: &Path) -> Result<Manifest, AnalysisError> {
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
         Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            return Err(AnalysisError::NoRun { dir: run_dir.to_owned() });
+            return Err(AnalysisError::NoRun { dir: run_dir.to_owned(), newest: None });
         }
         Err(source) => return Err(AnalysisError::Read { path, source }),
     };

@@ -9,10 +9,28 @@ use vllm_bench_record::SloError;
 #[non_exhaustive]
 pub enum AnalysisError {
     /// The directory has no manifest, so it is no run.
-    #[error("{} is no run directory: it has no {}", .dir.display(), vllm_bench_record::layout::MANIFEST)]
+    #[error("{} is no run directory: it has no {}{}", .dir.display(), vllm_bench_record::layout::MANIFEST,
+        .newest.as_ref().map_or_else(String::new, |run| format!("; the newest run in it is {}", run.display())))]
     NoRun {
         /// The directory.
         dir: PathBuf,
+        /// The newest run below it, when it is a folder of runs.
+        newest: Option<PathBuf>,
+    },
+    /// A folder of runs has none.
+    #[error("no run in {}: make one with vllm-bench-run, or name a run directory", .results.display())]
+    NoRuns {
+        /// The folder.
+        results: PathBuf,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// A file could not be read.
     #[error("cannot read {}", .path.display())]
@@ -93,4 +111,22 @@ pub enum AnalysisError {
         /// Why.
         problem: String,
     },
+}
+
+impl AnalysisError {
+    /// Whether what was named is at fault (no run, a damaged or newer one, an unknown stage), and
+    /// not the disk or this program.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRun { .. }
+                | Self::NoRuns { .. }
+                | Self::Manifest { .. }
+                | Self::NewerSchema { .. }
+                | Self::Column { .. }
+                | Self::Slo { .. }
+                | Self::UnknownStage { .. }
+                | Self::TooFewRuns { .. }
+        )
+    }
 }

@@ -14,8 +14,10 @@ mod counters;
 pub mod csv;
 mod dataset;
 mod error;
+mod files;
 mod frame;
 pub mod inspect;
+mod locate;
 pub mod markdown;
 mod measure;
 mod percentile;
@@ -34,6 +36,8 @@ mod window;
 
 pub use dataset::Dataset;
 pub use error::AnalysisError;
+pub use files::{ReportFiles, json, replace};
+pub use locate::{newest_run, run_dir};
 pub use percentile::{quantile, sample_floor};
 pub use rows::{Chunks, RequestRow, RowOutcome};
 pub use stage::{
