@@ -1,0 +1,12 @@
+//! RAG prompts: passages are joined until the length is right, one of them is cut at a sentence, the whole is counted.
+
+mod assemble;
+mod choose;
+mod cut;
+mod deck;
+mod fit;
+mod plan;
+mod text;
+
+pub(crate) use assemble::{assemble, common_head};
+pub(crate) use text::sentence_ends;

@@ -1,0 +1,220 @@
+//! The TOML that says what a corpus is to be.
+
+mod locate;
+mod manifest;
+mod parse;
+mod source;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+use vllm_bench_protocol::Endpoint;
+
+pub(crate) use manifest::Pin;
+pub use manifest::{HubLocation, ManifestFile, SourceManifest};
+pub(crate) use parse::parse_toml;
+pub use source::{Footnotes, Role as SourceRole, SourceKind, SourceSpec};
+
+/// What a corpus is to be: the content of a spec file. Unknown keys are errors.
+///
+/// ```
+/// use vllm_bench_corpus::CorpusSpec;
+///
+/// let spec = CorpusSpec::parse("name = \"tiny\"\nprompts = 8\n", "tiny.toml")?;
+/// assert_eq!((spec.prompts(), spec.length().mean_tokens), (8, 1371));
+///
+/// let error = CorpusSpec::parse("name = \"tiny\"\npromts = 8\n", "tiny.toml").unwrap_err();
+/// assert!(error.to_string().starts_with("tiny.toml:2:1: unknown key `promts`"), "{error}");
+/// # Ok::<(), vllm_bench_corpus::CorpusError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorpusSpec {
+    /// Short name; prompt ids begin with it.
+    pub name: String,
+    /// One line for people. Not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What a prompt is built as.
+    #[serde(default)]
+    pub form: Form,
+    /// Every choice follows from it. Default 1.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How many prompts. Default: 1,500; for ready-made prompts all that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<u32>,
+    /// How long prompts are. Default for ready-made prompts: as long as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<LengthSpec>,
+    /// How tokens are counted.
+    #[serde(default)]
+    pub tokens: TokensSpec,
+    /// What a RAG prompt looks like.
+    #[serde(default)]
+    pub rag: RagSpec,
+    /// What becomes of ready-made prompts that begin alike.
+    #[serde(default)]
+    pub shared_openings: SharedOpenings,
+    /// Where text comes from. Default: the built-in encyclopedia.
+    #[serde(default = "default_sources", rename = "source")]
+    pub sources: Vec<SourceSpec>,
+}
+
+/// What a prompt is built as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Form {
+    /// System line, history, numbered passages, a question.
+    #[default]
+    Rag,
+    /// The prompts of a file, as they are.
+    ReadyMade,
+}
+
+/// How long prompts are, in tokens of the whole prompt, chat template included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LengthSpec {
+    /// Mean length, tokens. The corpus meets it within 2 %.
+    pub mean_tokens: u32,
+    /// Standard deviation as a share of the mean.
+    pub spread: f64,
+    /// No prompt is further from the mean than this share of it.
+    pub within: f64,
+}
+
+impl Default for LengthSpec {
+    fn default() -> Self {
+        Self { mean_tokens: 1371, spread: 0.05, within: 0.15 }
+    }
+}
+
+impl LengthSpec {
+    /// Fewest and most tokens that a prompt may have.
+    pub fn bounds(&self) -> (u32, u32) {
+        let mean = f64::from(self.mean_tokens);
+        (
+            (mean * (1.0 - self.within)).ceil().max(1.0) as u32,
+            (mean * (1.0 + self.within)).floor() as u32,
+        )
+    }
+}
+
+/// How tokens are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokensSpec {
+    /// Who counts. Default: the tokenizer where one is named, else the built-in estimate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counter: Option<CounterKind>,
+    /// A Hub model id, a folder with `tokenizer.json`, or that file itself (relative to the spec).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// The Hub revision; a commit makes the corpus reproducible. Default `main`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Expected sha256 of the Hub's `tokenizer.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The endpoint the prompts are for: with the chat template, or as plain text.
+    pub endpoint: Endpoint,
+}
+
+/// Who counts tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CounterKind {
+    /// A `tokenizer.json` with its chat template.
+    Tokenizer,
+    /// A server's `/tokenize`; the URL is given when the corpus is built.
+    Server,
+    /// The built-in word pieces: no file needed, an estimate for English text.
+    BuiltIn,
+}
+
+/// What a RAG prompt looks like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RagSpec {
+    /// The system line; empty for none.
+    pub system: String,
+    /// Earlier turns before the question: human question and answer pairs, each used once in the whole corpus.
+    pub history_turns: u32,
+    /// May a passage stand again in a later prompt, once all have been used? Never as the first passage of two prompts,
+    /// so that no cache block is shared.
+    pub reuse_passages: bool,
+}
+
+impl Default for RagSpec {
+    fn default() -> Self {
+        Self {
+            system: "You are a helpful assistant. Answer the question from the numbered passages, and say so if they do not \
+                     hold the answer."
+                .to_owned(),
+            history_turns: 0,
+            reuse_passages: true,
+        }
+    }
+}
+
+/// What becomes of ready-made prompts that share their opening block with an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SharedOpenings {
+    /// Leave out the later one.
+    #[default]
+    Drop,
+    /// Keep it; the header counts them.
+    Keep,
+}
+
+impl CorpusSpec {
+    /// How many prompts are asked for; ready-made ones without a number: all there are, here `u32::MAX`.
+    pub fn prompts(&self) -> u32 {
+        self.prompts.unwrap_or(match self.form {
+            Form::Rag => 1500,
+            Form::ReadyMade => u32::MAX,
+        })
+    }
+
+    /// The lengths asked for, or the default ones.
+    pub fn length(&self) -> LengthSpec {
+        self.length.unwrap_or_default()
+    }
+
+    /// Who counts, after the default rule.
+    pub fn counter(&self) -> CounterKind {
+        self.tokens.counter.unwrap_or(match self.tokens.tokenizer {
+            Some(_) => CounterKind::Tokenizer,
+            None => CounterKind::BuiltIn,
+        })
+    }
+}
+
+impl Default for CorpusSpec {
+    fn default() -> Self {
+        Self {
+            name: "built-in".to_owned(),
+            description: None,
+            form: Form::default(),
+            seed: default_seed(),
+            prompts: None,
+            length: None,
+            tokens: TokensSpec::default(),
+            rag: RagSpec::default(),
+            shared_openings: SharedOpenings::default(),
+            sources: default_sources(),
+        }
+    }
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_sources() -> Vec<SourceSpec> {
+    vec![SourceSpec::of_kind(SourceKind::Encyclopedia)]
+}

@@ -1,0 +1,169 @@
+//! What a spec may not say although its types are right.
+
+use super::{CorpusSpec, CounterKind, Form, SourceKind, SourceRole};
+use crate::CorpusError;
+
+/// A value that makes no sense.
+pub(super) struct Fault {
+    /// Dotted path of the key.
+    pub(super) key: String,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl CorpusSpec {
+    /// Checks a spec that was built or changed in code; [`parse`](Self::parse) has done so with line and column.
+    ///
+    /// # Errors
+    /// [`CorpusError::Option`] naming the key.
+    pub fn validate(&self) -> Result<(), CorpusError> {
+        match self.faults() {
+            None => Ok(()),
+            Some(Fault { key, message, help }) => Err(CorpusError::Option {
+                what: key,
+                message: help.map_or(message.clone(), |help| format!("{message}\n  {help}")),
+            }),
+        }
+    }
+
+    pub(super) fn faults(&self) -> Option<Fault> {
+        self.fault_of_values().or_else(|| self.fault_of_sources())
+    }
+
+    fn fault_of_values(&self) -> Option<Fault> {
+        let fault = |key: &str, message: &str| {
+            Some(Fault { key: key.to_owned(), message: message.to_owned(), help: None })
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(plain) {
+            return fault(
+                "name",
+                "must be of letters, digits, `-`, `_` and `.`: prompt ids begin with it",
+            );
+        }
+        if self.prompts == Some(0) {
+            return fault("prompts", "must be at least 1");
+        }
+        if let Some(length) = self.length {
+            if length.mean_tokens == 0 {
+                return fault("length.mean_tokens", "must be at least 1");
+            }
+            if !(0.0..1.0).contains(&length.spread) {
+                return fault(
+                    "length.spread",
+                    "must be a share of the mean from 0 to below 1, such as 0.05",
+                );
+            }
+            if !(length.within > 0.0 && length.within < 1.0) {
+                return fault(
+                    "length.within",
+                    "must be a share of the mean between 0 and 1, such as 0.15",
+                );
+            }
+            if length.spread > length.within {
+                return fault("length.within", "must not be smaller than length.spread");
+            }
+        }
+        if self.counter() == CounterKind::Tokenizer && self.tokens.tokenizer.is_none() {
+            return fault(
+                "tokens.counter",
+                "`tokenizer` needs tokens.tokenizer: a Hub model id or a path",
+            );
+        }
+        if self.rag.history_turns > 256 {
+            return fault("rag.history_turns", "must be at most 256");
+        }
+        None
+    }
+
+    fn fault_of_sources(&self) -> Option<Fault> {
+        let at = |index: usize, key: &str| {
+            format!("source.{index}.{key}").trim_end_matches('.').to_owned()
+        };
+        if self.sources.is_empty() {
+            return Some(Fault {
+                key: "source".into(),
+                message: "at least one is needed".into(),
+                help: None,
+            });
+        }
+        let mut names = Vec::new();
+        for (i, source) in self.sources.iter().enumerate() {
+            let fault = |key: &str, message: String, help: Option<String>| {
+                Some(Fault { key: at(i, key), message, help })
+            };
+            let name = source.name();
+            if names.contains(&name) {
+                return fault(
+                    "name",
+                    format!("`{name}` is the name of two sources"),
+                    Some("give one of them `name = ..`".into()),
+                );
+            }
+            names.push(name);
+            match (source.kind, &source.manifest, &source.path) {
+                (None, None, _) => return fault("", "needs `kind` or `manifest`".into(), None),
+                (Some(SourceKind::Encyclopedia), None, Some(_)) => {
+                    return fault(
+                        "path",
+                        "the encyclopedia is built in and has no path".into(),
+                        None,
+                    );
+                }
+                (Some(SourceKind::Encyclopedia), Some(_), _) => {
+                    return fault(
+                        "manifest",
+                        "the encyclopedia is built in and has no manifest".into(),
+                        None,
+                    );
+                }
+                (Some(kind), None, None) if kind != SourceKind::Encyclopedia => {
+                    let help = "path = \"..\" for a local copy, manifest = \"sources/..toml\" for a published one";
+                    return fault(
+                        "kind",
+                        format!("a source of kind {} needs `path` or `manifest`", kind.as_str()),
+                        Some(help.into()),
+                    );
+                }
+                _ => {}
+            }
+            if source.take == Some(0) {
+                return fault("take", "must be at least 1".into(), None);
+            }
+            if let (Some(kind), Some(roles)) = (source.kind, &source.roles) {
+                if let Some(role) = roles.iter().find(|role| !kind.roles().contains(role)) {
+                    return fault(
+                        "use",
+                        format!("a source of kind {} has no {}", kind.as_str(), word(*role)),
+                        None,
+                    );
+                }
+            }
+            let ready = source.kind == Some(SourceKind::Prompts);
+            if source.kind.is_some() && ready != (self.form == Form::ReadyMade) {
+                let (message, help) = if ready {
+                    (
+                        "ready-made prompts are not material for RAG prompts",
+                        "set form = \"ready-made\"",
+                    )
+                } else {
+                    (
+                        "form = \"ready-made\" takes sources of kind prompts only",
+                        "leave out `form`, or set kind = \"prompts\"",
+                    )
+                };
+                return fault("kind", message.into(), Some(help.into()));
+            }
+        }
+        None
+    }
+}
+
+fn word(role: SourceRole) -> &'static str {
+    match role {
+        SourceRole::Passages => "passages",
+        SourceRole::Questions => "questions",
+        SourceRole::History => "history",
+        SourceRole::Prompts => "prompts",
+    }
+}
