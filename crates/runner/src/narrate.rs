@@ -131,7 +131,7 @@ pub fn brief_table(stages: &[BriefFigures]) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "  {:<8} {:>5} {:>4} {:>6} {:>9}  {:>12} {:>6}  {:>12} {:>6}{}",
+        "  {:<7} {:>5} {:>4} {:>6} {:>9} {:>11} {:>6} {:>11} {:>6}{}",
         "stage",
         "req",
         "err",
@@ -141,17 +141,17 @@ pub fn brief_table(stages: &[BriefFigures]) -> String {
         "p95",
         "TPOT ms p50",
         "p95",
-        if with_slo { "  SLO" } else { "" }
+        if with_slo { " SLO" } else { "" }
     );
     for s in stages {
         let slo = match s.slo_met {
-            Some(true) => "  ok",
-            Some(false) => "  miss",
+            Some(true) => " ok",
+            Some(false) => " miss",
             None => "",
         };
         let _ = writeln!(
             out,
-            "  {:<8} {:>5} {:>4} {:>6} {:>9}  {:>12} {:>6}  {:>12} {:>6}{slo}",
+            "  {:<7} {:>5} {:>4} {:>6} {:>9} {:>11} {:>6} {:>11} {:>6}{slo}",
             s.stage,
             s.completed + s.failed + s.cancelled,
             s.failed,

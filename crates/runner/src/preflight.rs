@@ -273,7 +273,7 @@ fn check_lengths(
     if corpus.header().tokens.max.saturating_add(answer) <= limit {
         return Ok(None);
     }
-    let mut longest = (0, 0);
+    let mut longest = (0_u32, 0_usize);
     let mut too_long = 0;
     for index in 0..corpus.len() {
         let prompt = corpus.prompt(index).map_err(|source| RunError::Corpus {

@@ -130,7 +130,7 @@ fn gpu_source(
 
 /// The servers' `/metrics`, where every server has them.
 pub(crate) fn engine_source(ready: &Ready, warn: &mut impl FnMut(String)) -> Option<EngineSource> {
-    let urls = ready.servers.iter().map(|s| s.url.clone()).collect();
+    let urls = ready.servers.iter().map(|s| &s.url);
     let key = ready.client.api_key.as_ref().map(|k| k.expose().to_owned());
     let source =
         EngineSource::new(urls, key).map_err(|e| warn(format!("no server metrics: {}", e.chain())));

@@ -323,18 +323,17 @@ impl Scenario {
     /// # Errors
     /// Anything that is not right, with its place.
     pub fn parse(text: &str, path: &Path, overrides: &[String]) -> Result<Self, ScenarioError> {
-        let place = |text: &str| Place::new(path, text);
         // The file alone first, so that its own mistakes are shown at their own
         // lines; an override may mend what it lacks, so only syntax is final here.
         if overrides.is_empty() {
-            parse_spec(text).map_err(|e| place(text).toml(&e))?;
+            parse_spec(text).map_err(|e| Place::new(path, text).toml(&e))?;
         }
         let resolved = crate::overrides::apply(text, path, overrides)?;
         let spec = parse_spec(&resolved).map_err(|e| {
-            let error = place(&resolved).toml(&e);
+            let error = Place::new(path, &resolved).toml(&e);
             if overrides.is_empty() { error } else { error.with_overrides(overrides) }
         })?;
-        let at = place(&resolved);
+        let at = Place::new(path, &resolved);
         check_closed(&spec, &at)?;
         check_corner_cases(&spec, &at)?;
         let mut slos = Vec::new();
