@@ -57,9 +57,13 @@ fn main() {
             assert!(!lower.contains(bad), "{} contains {bad:?}", path.display());
         }
         let csp = format!("sha256-{}", base64(&Sha256::digest(&text)));
-        writeln!(out, "pub(super) const {name}: &str = include_str!({:?});", path.display().to_string())
-            .and_then(|()| writeln!(out, "pub(super) const {name}_CSP: &str = {csp:?};"))
-            .expect("writing to a String does not fail");
+        writeln!(
+            out,
+            "pub(super) const {name}: &str = include_str!({:?});",
+            path.display().to_string()
+        )
+        .and_then(|()| writeln!(out, "pub(super) const {name}_CSP: &str = {csp:?};"))
+        .expect("writing to a String does not fail");
     }
     fs::write(out_dir.join("assets.rs"), out).expect("OUT_DIR is writable");
 }
@@ -124,7 +128,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
-        let word = chunk.iter().enumerate().fold(0u32, |w, (i, &b)| w | u32::from(b) << (16 - 8 * i));
+        let word =
+            chunk.iter().enumerate().fold(0u32, |w, (i, &b)| w | u32::from(b) << (16 - 8 * i));
         for i in 0..4 {
             if i <= chunk.len() {
                 out.push(char::from(DIGITS[(word >> (18 - 6 * i)) as usize & 63]));

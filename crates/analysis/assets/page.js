@@ -34,7 +34,7 @@
   function tick(v) {
     const a = Math.abs(v);
     if (a >= 1e6) return +(v / 1e6).toPrecision(3) + 'M';
-    if (a >= 1e4) return +(v / 1e3).toPrecision(3) + 'k';
+    if (a >= 1e5) return +(v / 1e3).toPrecision(3) + 'k';
     return (+v.toPrecision(4)).toLocaleString('en-US');
   }
 
@@ -149,7 +149,7 @@
     option.backgroundColor = 'transparent';
     option.textStyle = { fontFamily: getComputedStyle(document.body).fontFamily, color: ink };
     for (const grid of list(option.grid)) {
-      if (narrow) { grid.left = 48; grid.right = 16; }
+      if (narrow) { grid.left = 48; grid.right = 22; }
     }
     const time = spec.hover.x_name === 'time' && spec.group === 'time';
     for (const axis of list(option.xAxis).concat(list(option.yAxis))) {
@@ -160,15 +160,18 @@
       axis.nameTextStyle = { color: muted, fontSize: 12 };
       axis.nameTruncate = { maxWidth: Math.max(120, width - 80), ellipsis: '…' };
       if (axis.type !== 'category') axis.axisLabel.formatter = tick;
+      if (axis.max === 100) axis.interval = 25;
       if (axis.type === 'log') axis.minorSplitLine = { show: false };
     }
     for (const axis of list(option.yAxis)) {
       axis.nameTextStyle.align = 'left';
       axis.nameTextStyle.padding = [0, 0, 0, narrow ? -40 : -50];
       if (narrow) axis.splitNumber = 4;
+      if (time) axis.nameGap = 24;
     }
     for (const axis of list(option.xAxis)) {
       if (narrow) axis.splitNumber = 4;
+      if (option.series[0]?.type === 'bar') Object.assign(axis.axisLabel, { showMinLabel: false, showMaxLabel: false });
       if (time) {
         const long = axis.max > 180;
         axis.name = 'time since run start ' + (long ? '(min:s)' : '(s)');
@@ -201,7 +204,7 @@
         borderColor: rule, backgroundColor: 'transparent', fillerColor: css('--filler'),
         handleStyle: { color: surface, borderColor: muted }, moveHandleStyle: { color: muted, opacity: 0.4 },
         emphasis: { handleStyle: { borderColor: accent }, moveHandleStyle: { color: accent } },
-        left: narrow ? 48 : 58, right: narrow ? 16 : 26, handleSize: '140%', moveHandleSize: 4,
+        left: narrow ? 48 : 58, right: narrow ? 22 : 26, handleSize: '140%', moveHandleSize: 4,
       });
     }
     for (const series of list(option.series)) {
@@ -209,7 +212,11 @@
         if (mark) mark.label = { ...mark.label, textBorderColor: surface, textBorderWidth: 3 };
       }
       if (series.label || series.data?.some?.((d) => d && d.label)) {
-        series.labelLayout = { hideOverlap: true };
+        // Names stay inside the picture.
+        series.labelLayout = (p) => {
+          const over = p.labelRect.x + p.labelRect.width - (width - 2);
+          return { hideOverlap: true, dx: over > 0 ? -over : p.labelRect.x < 2 ? 2 - p.labelRect.x : 0 };
+        };
         for (const d of series.data) if (d.label) Object.assign(d.label, { color: ink, textBorderColor: surface, textBorderWidth: 3 });
       }
       if (series.type === 'line') series.emphasis = { focus: option.series.length > 2 ? 'series' : 'none', lineStyle: { width: 'inherit' } };
@@ -282,6 +289,8 @@
   }
 
   function startAll(specs, then) {
+    // All heights first: nothing moves while the page fills.
+    for (const spec of specs) document.getElementById('chart-' + spec.id).style.height = spec.height + 'px';
     let i = 0;
     const next = () => {
       // A few at a time, so that the page can be scrolled meanwhile.

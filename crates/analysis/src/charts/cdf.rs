@@ -14,21 +14,21 @@ use super::thin;
 pub fn ttft_cdf(stages: &[StageSamples]) -> NamedChart {
     let note = "The further right a line, the longer its users wait for the first token; \
                 a line that leans over at the top has a slow tail.";
-    cdf("ttft-cdf", "Time to first token", note, "TTFT", Unit::Ms, stages)
+    cdf("ttft-cdf", "Time to first token: distribution", note, "TTFT", Unit::Ms, stages)
 }
 
 /// E2E latency, one line a stage; values in milliseconds.
 pub fn latency_cdf(stages: &[StageSamples]) -> NamedChart {
     let note = "How long whole answers take. Steps come from answers of equal length; \
                 the distance between the lines is what more load costs.";
-    cdf("latency-cdf", "Latency", note, "E2E latency", Unit::Ms, stages)
+    cdf("latency-cdf", "Latency: distribution", note, "E2E latency", Unit::Ms, stages)
 }
 
 /// Output tokens per second of one request's E2E latency, one line a stage.
 pub fn throughput_cdf(stages: &[StageSamples]) -> NamedChart {
     let note = "How fast a single user sees text. Here left is worse: look at the lowest \
                 part of each line for the users who are served slowest.";
-    cdf("throughput-cdf", "Throughput of a request", note, "output rate", Unit::TokensPerS, stages)
+    cdf("throughput-cdf", "Throughput of a request: distribution", note, "output rate", Unit::TokensPerS, stages)
 }
 
 fn cdf(

@@ -85,17 +85,19 @@ pub(super) struct Gauge {
 
 impl Gauge {
     pub(super) fn draw(self, series: &[TimeSeries], timeline: &Timeline) -> NamedChart {
-        let mut y = kit::y_axis(self.axis, Some(self.unit), false).min(0);
+        // Counts are named by the axis itself.
+        let whole = matches!(self.unit, Unit::Requests | Unit::Preemptions);
+        let mut y = kit::y_axis(self.axis, (!whole).then_some(self.unit), false).min(0);
         if let Some(max) = self.max {
             y = y.max(kit::rounded(max));
         }
-        if matches!(self.unit, Unit::Requests | Unit::Preemptions) {
+        if whole {
             y = y.min_interval(1);
         }
         let mut chart = Chart::new()
             .legend(kit::legend())
             .tooltip(kit::axis_tooltip())
-            .grid(kit::grid(self.slider))
+            .grid(kit::time_grid(self.slider))
             .x_axis(kit::time_axis(timeline))
             .y_axis(y);
         let mut told = Vec::new();
@@ -119,7 +121,7 @@ impl Gauge {
             note: self.note.into(),
             alt: format!("{} over the run. {}", self.title, told.join(" ")),
         };
-        let height = if self.slider { 258 } else { 220 };
+        let height = if self.slider { 268 } else { 230 };
         let hover = kit::time_hover(timeline, vec![self.unit]);
         finish(words, height, ZoomGroup::Time, hover, &chart, |option| {
             kit::tame_zooms(option);

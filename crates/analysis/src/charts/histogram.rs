@@ -16,15 +16,13 @@ const BINS: f64 = 48.0;
 
 /// Prompt lengths of the measured requests, tokens as the server counted them.
 pub fn prompt_histogram(tokens: &[u32]) -> NamedChart {
-    let note = "What was asked: the spread of prompt lengths is the spread of prefill work. \
-                A single narrow peak makes TTFT comparable between requests.";
+    let note = "What was asked: wide spread here is spread of prefill work, and so of TTFT.";
     histogram("prompt-histogram", "Prompt length", note, "prompt", Hue::Blue, tokens)
 }
 
 /// Answer lengths of the measured requests, tokens as the server counted them.
 pub fn completion_histogram(tokens: &[u32]) -> NamedChart {
-    let note = "What was answered: a peak at the right edge is max_tokens; \
-                short answers make a server look faster than it is.";
+    let note = "What was answered: a peak at the right edge is the max_tokens limit.";
     histogram("completion-histogram", "Completion length", note, "completion", Hue::Green, tokens)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use charming::Chart;
 use charming::component::{Axis, VisualMap};
 use charming::datatype::DataPoint;
-use charming::element::{AxisType, NameLocation, Tooltip, Trigger};
+use charming::element::{AxisLabel, AxisType, NameLocation, Tooltip, Trigger};
 use charming::series::Heatmap;
 use serde_json::{Value, json};
 
@@ -15,29 +15,55 @@ use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
 use super::palette::Ramp;
 use super::text::{count, number};
 
-const COLUMNS: usize = 120;
+const COLUMNS: f64 = 120.0;
 const PER_DECADE: f64 = 10.0;
 
 /// Tokens counted by when they arrived and how long after the one before.
 #[derive(Debug, Clone)]
 pub struct ItlCounts {
     column_s: f64,
+    columns: usize,
     cells: BTreeMap<(usize, i32), u64>,
 }
 
 impl ItlCounts {
     /// No tokens yet, on the axis of `timeline`.
     pub fn new(timeline: &Timeline) -> Self {
-        Self { column_s: timeline.end_s.max(0.001) / COLUMNS as f64, cells: BTreeMap::new() }
+        let column_s = kit::bin_width(timeline.end_s, COLUMNS);
+        let columns = (timeline.end_s / column_s).ceil().max(1.0) as usize;
+        Self { column_s, columns, cells: BTreeMap::new() }
     }
 
     /// Counts `tokens` that arrived at `at_s`, each `itl_ms` after the one before. Gaps
     /// below 0.1 ms (tokens of one read) count as 0.1 ms.
     pub fn add(&mut self, at_s: f64, itl_ms: f64, tokens: u64) {
-        let column = ((at_s / self.column_s) as usize).min(COLUMNS - 1);
+        let column = ((at_s / self.column_s) as usize).min(self.columns - 1);
         let row = (itl_ms.max(0.1).log10() * PER_DECADE).floor() as i32;
         *self.cells.entry((column, row)).or_default() += tokens;
     }
+}
+
+/// `1:05`, `0:00.5`.
+fn clock(s: f64) -> String {
+    let (minutes, rest) = ((s / 60.0).floor(), s % 60.0);
+    if rest.fract() == 0.0 {
+        format!("{minutes:.0}:{rest:02.0}")
+    } else {
+        format!("{minutes:.0}:{rest:04.1}")
+    }
+}
+
+/// The lower edge of a row where it is about 1, 2 or 5 of a decade, else nothing.
+fn row_label(row: i32) -> String {
+    let digit = match row.rem_euclid(PER_DECADE as i32) {
+        0 => 1.0,
+        3 => 2.0,
+        7 => 5.0,
+        _ => return String::new(),
+    };
+    let decade = row.div_euclid(PER_DECADE as i32);
+    let exact = digit * 10f64.powi(decade);
+    if exact < 1.0 { format!("{exact:.1}") } else { format!("{exact:.0}") }
 }
 
 /// The heatmap of `counts`.
@@ -58,22 +84,22 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
             DataPoint::from(magnitude),
         ]);
         lines.push(vec![
-            format!("{} to {} s", number(column(x)), number(column(x + 1))),
+            format!("{} to {}", clock(column(x)), clock(column(x + 1))),
             format!("{} to {} ms between tokens", number(edge(row)), number(edge(row + 1))),
             format!("{} tokens", count(tokens)),
         ]);
     }
     let labels = |n: usize, text: &dyn Fn(usize) -> String| (0..n).map(text).collect::<Vec<_>>();
-    let chart = Chart::new()
+    let mut chart = Chart::new()
         .tooltip(Tooltip::new().trigger(Trigger::Item))
         .grid(kit::grid(true))
         .x_axis(
             Axis::new()
                 .type_(AxisType::Category)
-                .name("time since run start (s)")
+                .name("time since run start (min:s)")
                 .name_location(NameLocation::Middle)
                 .name_gap(28)
-                .data(labels(COLUMNS, &|i| number(column(i)))),
+                .data(labels(counts.columns, &|i| clock(column(i)))),
         )
         .y_axis(
             Axis::new()
@@ -81,11 +107,11 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
                 .name("ITL (ms)")
                 .name_location(NameLocation::End)
                 .name_gap(12)
-                .data(labels((high - low + 1) as usize, &|i| number(edge(low + i as i32)))),
+                .axis_label(AxisLabel::new().interval(0.0))
+                .data(labels((high - low + 1) as usize, &|i| row_label(low + i as i32))),
         )
         .visual_map(VisualMap::new().min(0).max((hottest as f64).log10().max(1.0)))
         .series(Heatmap::new().name("tokens").data(data));
-    let mut chart = chart;
     for zoom in kit::zooms(1, true) {
         chart = chart.data_zoom(zoom);
     }
@@ -149,6 +175,14 @@ mod tests {
         assert_eq!(chart.hover.lines[0][0][2], "5 tokens");
         assert_eq!(option["yAxis"]["data"].as_array().map(Vec::len), Some(41));
         assert!(chart.alt.contains("7 tokens, from 0.10 to"), "{}", chart.alt);
+    }
+
+    #[test]
+    fn labels() {
+        let rows: Vec<String> = (-4..11).map(row_label).collect();
+        let shown: Vec<&str> = rows.iter().map(String::as_str).filter(|l| !l.is_empty()).collect();
+        assert_eq!(shown, ["0.5", "1", "2", "5", "10"]);
+        assert_eq!((clock(65.0), clock(0.5)), ("1:05".into(), "0:00.5".into()));
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(super) fn grid(slider: bool) -> Grid {
     Grid::new().left(58).right(26).top(f64::from(TOP)).bottom(f64::from(bottom))
 }
 
+/// The plot area of a chart over time: the stages' names stand above it.
+pub(super) fn time_grid(slider: bool) -> Grid {
+    grid(slider).top(f64::from(TOP + 12))
+}
+
 /// A horizontal axis titled below its middle.
 pub(super) fn x_axis(name: &str, unit: Option<Unit>, log: bool) -> Axis {
     Axis::new()
@@ -157,6 +162,13 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * factor).round() / factor
 }
 
+/// A round number of seconds so that `span_s` has at most `most` bins.
+pub(super) fn bin_width(span_s: f64, most: f64) -> f64 {
+    const WIDTHS: [f64; 14] =
+        [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0];
+    WIDTHS.into_iter().find(|width| span_s / width <= most).unwrap_or(span_s / most)
+}
+
 /// Whether a logarithmic axis reads better: a long tail and nothing at or below zero.
 pub(super) fn long_tailed<'a>(values: impl IntoIterator<Item = &'a f64>) -> bool {
     let (mut low, mut high) = (f64::INFINITY, 0f64);
@@ -186,7 +198,7 @@ pub(super) fn add_bands(option: &mut Map<String, Value>, timeline: &Timeline) {
         })
         .collect();
     let area = json!({ "silent": true, "data": data,
-        "label": { "show": true, "position": "insideTop", "fontSize": 11 } });
+        "label": { "show": true, "position": "top", "fontSize": 11 } });
     if let Some(first) = option.get_mut("series").and_then(|s| s.get_mut(0)) {
         first["markArea"] = area;
     }

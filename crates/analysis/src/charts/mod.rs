@@ -41,5 +41,5 @@ pub use palette::{Hue, colour_pairs};
 pub use text::{bytes, count, duration_ms, number, seconds};
 pub use throughput_by_concurrency::throughput_by_concurrency;
 pub use throughput_latency::throughput_latency;
-pub use throughput_over_time::{busy_rate, throughput_over_time};
+pub use throughput_over_time::{busy_rate, rate_bin_s, throughput_over_time};
 pub use ttft_over_time::ttft_over_time;

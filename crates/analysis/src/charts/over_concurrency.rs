@@ -2,7 +2,7 @@
 
 use charming::Chart;
 use charming::component::{Axis, Grid};
-use charming::element::{AxisType, Symbol};
+use charming::element::{AxisType, SplitLine, Symbol};
 use serde_json::json;
 
 use super::input::{Figure, StagePoint};
@@ -79,7 +79,7 @@ pub(super) fn basis(stage: &StagePoint) -> String {
 }
 
 const PANEL: u32 = 190;
-const GAP: u32 = 46;
+const GAP: u32 = 60;
 
 /// The chart of `panels`.
 pub(super) fn draw(words: Words, panels: &[Panel]) -> NamedChart {
@@ -97,7 +97,9 @@ pub(super) fn draw(words: Words, panels: &[Panel]) -> NamedChart {
         let mut x = if i == last {
             kit::x_axis("concurrency", Some(Unit::Streams), log)
         } else {
-            Axis::new().type_(if log { AxisType::Log } else { AxisType::Value })
+            Axis::new()
+                .type_(if log { AxisType::Log } else { AxisType::Value })
+                .split_line(SplitLine::new().show(false))
         };
         x = x.grid_index(index).min(f64::from(low)).max(f64::from(high.max(low + 1)));
         if log {

@@ -9,6 +9,9 @@ use super::named::{NamedChart, Unit, Words, ZoomGroup, finish};
 use super::palette::Hue;
 use super::text::number;
 
+/// Most points of the line.
+const RATE_BINS: f64 = 300.0;
+
 /// Output tokens that arrived in each second; `rate` is `(middle of the bin in
 /// seconds, tokens per second)`, bins without gaps.
 pub fn throughput_over_time(rate: &[(f64, f64)], timeline: &Timeline) -> NamedChart {
@@ -18,7 +21,7 @@ pub fn throughput_over_time(rate: &[(f64, f64)], timeline: &Timeline) -> NamedCh
     let mut chart = Chart::new()
         .legend(kit::legend())
         .tooltip(kit::axis_tooltip())
-        .grid(kit::grid(true))
+        .grid(kit::time_grid(true))
         .x_axis(kit::time_axis(timeline))
         .y_axis(kit::y_axis("output throughput", Some(Unit::TokensPerS), false).min(0))
         .series(line);
@@ -49,10 +52,15 @@ pub fn throughput_over_time(rate: &[(f64, f64)], timeline: &Timeline) -> NamedCh
         ),
     };
     let hover = kit::time_hover(timeline, vec![Unit::TokensPerS]);
-    finish(words, 340, ZoomGroup::Time, hover, &chart, |option| {
+    finish(words, 352, ZoomGroup::Time, hover, &chart, |option| {
         kit::tame_zooms(option);
         kit::add_bands(option, timeline);
     })
+}
+
+/// The width of the bins that [`busy_rate`] is to be given for a run that ends at `end_s`, seconds.
+pub fn rate_bin_s(end_s: f64) -> f64 {
+    kit::bin_width(end_s, RATE_BINS)
 }
 
 /// Turns `(bin index, amount)` pairs into a rate without gaps: bins that nothing

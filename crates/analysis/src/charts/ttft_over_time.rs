@@ -28,7 +28,7 @@ pub fn ttft_over_time(requests: &[RequestPoint], timeline: &Timeline) -> NamedCh
     let mut chart = Chart::new()
         .legend(kit::legend())
         .tooltip(kit::axis_tooltip())
-        .grid(kit::grid(true))
+        .grid(kit::time_grid(true))
         .x_axis(kit::time_axis(timeline))
         .y_axis(kit::y_axis("TTFT", Some(Unit::Ms), log).scale(log))
         .y_axis(Axis::new().show(false).min(0).max(12))
@@ -76,7 +76,7 @@ pub fn ttft_over_time(requests: &[RequestPoint], timeline: &Timeline) -> NamedCh
         ),
     };
     let hover = kit::time_hover(timeline, vec![Unit::Ms, Unit::Requests]);
-    finish(words, 360, ZoomGroup::Time, hover, &chart, |option| {
+    finish(words, 372, ZoomGroup::Time, hover, &chart, |option| {
         kit::tame_zooms(option);
         kit::add_bands(option, timeline);
         for series in option.get_mut("series").and_then(|s| s.as_array_mut()).into_iter().flatten()

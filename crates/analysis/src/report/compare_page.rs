@@ -99,6 +99,7 @@ fn differences(compared: &Comparison, names: &[String]) -> Table {
         std::iter::once(Cell::text(&d.what)).chain(values).collect()
     });
     Table {
+        name: "differences",
         caption: "If more differs here than you meant to change, the figures do not tell which of it made the difference.".into(),
         columns: std::iter::once(Head::text("")).chain(names.iter().map(|n| Head::text(n))).collect(),
         rows: rows.collect(),
@@ -126,7 +127,9 @@ fn metric(metric: &ComparedMetric, names: &[String]) -> Table {
         std::iter::once(Cell::text(streams(row.concurrency))).chain(cells).collect()
     });
     Table {
+        name: "figures of one metric",
         caption: format!("{name} ({better})"),
+        pinned: true,
         columns: std::iter::once(Head::text(""))
             .chain(names.iter().map(|n| Head::new(n)))
             .collect(),

@@ -43,7 +43,7 @@ pub(crate) fn slowest(dataset: &Dataset, names: &[String]) -> Vec<Slow> {
             output_tokens: tokens(row.output_tokens),
             ttft: ms(row.ttft),
             e2e: ms(row.e2e),
-            waterfall: Waterfall::of(row, dataset.chunks(row), span),
+            waterfall: Waterfall::of(row, dataset.chunks(row), span, false),
         })
         .collect()
 }

@@ -120,19 +120,28 @@ pub fn html(dataset: &Dataset, summary: &Summary) -> Result<String, AnalysisErro
         definitions => DEFINITIONS,
         scenario => dataset.manifest().scenario.text,
         manifest => manifest,
-        run_dir => summary.run.run_dir,
+        run_id => summary.run.run_id,
     };
     render(Template::Report, &page, content)
+}
+
+fn source(word: &str) -> &str {
+    match word {
+        "nvml" => "NVML",
+        "dcgm" => "a dcgm-exporter",
+        "simulated" => "the simulated source",
+        other => other,
+    }
 }
 
 fn machine_note(dataset: &Dataset) -> String {
     let manifest = dataset.manifest();
     let gpu = match (&manifest.gpu, dataset.gpu().is_empty()) {
         (Some(info), false) => {
-            format!("GPU samples from {}, every {} ms.", info.source, info.interval_ms)
+            format!("GPU samples from {}, every {} ms.", source(&info.source), info.interval_ms)
         }
         (Some(info), true) => {
-            format!("GPU samples were to come from {}; there are none.", info.source)
+            format!("GPU samples were to come from {}; there are none.", source(&info.source))
         }
         (None, _) => "The GPU was not sampled.".to_owned(),
     };

@@ -8,7 +8,7 @@ use vllm_bench_record::{
 
 use crate::charts::{
     Band, Figure, Goal, ItlCounts, Quantiles, RequestPoint, StagePoint, StageSamples, TimeSeries,
-    Timeline, busy_rate,
+    Timeline, busy_rate, rate_bin_s,
 };
 use crate::dataset::Dataset;
 use crate::report::names::stage_names;
@@ -16,9 +16,6 @@ use crate::rows::RequestRow;
 use crate::stage::{StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::summary::Summary;
-
-/// Most points of throughput over time.
-const RATE_BINS: f64 = 300.0;
 
 /// Everything that the charts of one run need.
 pub(crate) struct Inputs {
@@ -242,10 +239,7 @@ fn timeline(dataset: &Dataset) -> Timeline {
 
 /// Output tokens a second in bins of a round width.
 fn rate(dataset: &Dataset, end_s: f64) -> Vec<(f64, f64)> {
-    let bin_s = [0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0]
-        .into_iter()
-        .find(|width| end_s / width <= RATE_BINS)
-        .unwrap_or(end_s / RATE_BINS);
+    let bin_s = rate_bin_s(end_s);
     let mut bins: BTreeMap<i64, f64> = BTreeMap::new();
     for row in dataset.requests() {
         let chunks = dataset.chunks(row);

@@ -42,7 +42,9 @@ struct VerdictBox {
     class: &'static str,
     headline: String,
     doubts: Vec<CheckLine>,
-    passed: Vec<CheckLine>,
+    /// What is folded away: checks that passed and those without data.
+    others: Vec<CheckLine>,
+    others_title: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,9 +52,21 @@ struct CheckLine {
     class: &'static str,
     word: &'static str,
     title: &'static str,
-    figure: String,
-    meaning: String,
-    advice: String,
+    figure: Vec<Piece>,
+    meaning: Vec<Piece>,
+    advice: Vec<Piece>,
+}
+
+/// A stretch of text; code stands between backticks.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Piece {
+    code: bool,
+    text: String,
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let piece = |(i, text): (usize, &str)| Piece { code: i % 2 == 1, text: text.to_owned() };
+    text.split('`').enumerate().map(piece).filter(|p| !p.text.is_empty()).collect()
 }
 
 impl Head {
@@ -150,28 +164,34 @@ fn verdict_box(verdict: &Verdict) -> VerdictBox {
             CheckStatus::Fail => "failed",
         },
         title: c.kind.title(),
-        figure: c.figure.trim_end_matches('.').to_owned(),
-        meaning: c.meaning.clone(),
-        advice: c.advice.clone().unwrap_or_default(),
+        figure: pieces(c.figure.trim_end_matches('.')),
+        meaning: pieces(&c.meaning),
+        advice: pieces(c.advice.as_deref().unwrap_or_default()),
     };
     let of = |status| verdict.with(status).map(line).collect::<Vec<_>>();
     let mut doubts = of(CheckStatus::Fail);
     let failed = doubts.len() as u64;
     doubts.extend(of(CheckStatus::Warn));
     let warned = doubts.len() as u64 - failed;
-    doubts.extend(of(CheckStatus::Unknown));
-    let unknown = doubts.len() as u64 - failed - warned;
-    let passed = of(CheckStatus::Pass);
+    let mut others = of(CheckStatus::Unknown);
+    let unknown = others.len() as u64;
+    others.extend(of(CheckStatus::Pass));
+    let passed = others.len() as u64 - unknown;
+    let others_title = match (passed, unknown) {
+        (n, 0) => format!("{} passed", plural(n, "check")),
+        (0, m) => format!("{} had no data", plural(m, "check")),
+        (n, m) => format!("{} passed, {m} had no data", plural(n, "check")),
+    };
     let (class, headline) = match (failed, warned, unknown) {
-        (0, 0, 0) if passed.is_empty() => ("", "Nothing was checked.".to_owned()),
-        (0, 0, 0) => ("pass", format!("Valid: {}.", all_passed(passed.len() as u64))),
+        (0, 0, 0) if passed == 0 => ("", "Nothing was checked.".to_owned()),
+        (0, 0, 0) => ("pass", format!("Valid: {}.", all_passed(passed))),
         (0, 0, n) => {
             ("pass", format!("Valid as far as can be told: {} had no data.", plural(n, "check")))
         }
         (0, n, _) => ("warn", format!("Valid with {}.", plural(n, "doubt"))),
         (n, _, _) => ("fail", format!("Not to be used as it is: {} failed.", plural(n, "check"))),
     };
-    VerdictBox { class, headline, doubts, passed }
+    VerdictBox { class, headline, doubts, others, others_title }
 }
 
 fn all_passed(n: u64) -> String {
@@ -192,6 +212,14 @@ mod tests {
             meaning: "m".into(),
             advice: None,
         }
+    }
+
+    #[test]
+    fn backticks_are_code() {
+        let piece = |code, text: &str| Piece { code, text: text.into() };
+        let expected = [piece(false, "set "), piece(true, "a = 1"), piece(false, " there")];
+        assert_eq!(pieces("set `a = 1` there"), expected);
+        assert!(pieces("").is_empty());
     }
 
     #[test]

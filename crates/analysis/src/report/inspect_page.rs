@@ -83,7 +83,7 @@ fn shown<'a>(request: &'a InspectedRequest, row: &RequestRow, dataset: &Dataset)
             },
         },
         facts: facts(request),
-        waterfall: Waterfall::of(row, chunks, span.as_secs_f64()),
+        waterfall: Waterfall::of(row, chunks, span.as_secs_f64(), true),
         span: format!("The bar is {} long.", duration_ms(span.as_secs_f64() * 1e3)),
         error,
         prompt: request.prompt.iter().flatten().collect(),

@@ -14,7 +14,11 @@ use crate::summary::Summary;
 /// A table as the templates take it.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Table {
+    /// What it is called where it is not seen.
+    pub(crate) name: &'static str,
     pub(crate) caption: String,
+    /// The first column stays in sight when it is scrolled.
+    pub(crate) pinned: bool,
     pub(crate) sortable: bool,
     pub(crate) groups: Vec<Head>,
     pub(crate) columns: Vec<Head>,
@@ -122,23 +126,28 @@ const P99: Pick = |s| s.p99;
 
 /// The table of stages. `names` are those of all stages of the manifest.
 pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
-    let groups: [(&str, &str, SloMetric, &[(&str, Pick)]); 4] = [
+    let groups: [(&str, &str, SloMetric, &[(&str, Pick)]); 3] = [
         ("TTFT ms", "ttft", SloMetric::Ttft, &[("p50", P50), ("p95", P95), ("p99", P99)]),
         ("TPOT ms", "tpot", SloMetric::Tpot, &[("p50", P50), ("p95", P95)]),
-        ("ITL ms", "itl", SloMetric::Itl, &[("p50", P50), ("p99", P99)]),
         ("E2E ms", "e2e", SloMetric::E2e, &[("p50", P50), ("p95", P95)]),
     ];
     let has_slo = !summary.run.slo.is_empty();
-    let mut heads = vec![Head::new("").over(4), Head::term("per second", "throughput").over(3)];
-    let mut columns = vec![
-        Head::text("stage"),
+    let mut heads = vec![
+        Head::new("").over(if has_slo { 6 } else { 5 }),
+        Head::term("tokens per second", "throughput").over(2),
+    ];
+    let mut columns = vec![Head::text("stage")];
+    if has_slo {
+        columns.push(Head::titled("SLO", "whether every objective of the scenario is met"));
+    }
+    columns.extend([
         Head::titled("requests", "recorded in the stage, whatever became of them"),
         Head::titled("failed", "failed requests; they are in no latency"),
         Head::titled("success", "whole answers among completed and failed requests, percent"),
-        Head::titled("req", "completed requests per second"),
-        Head::titled("out tok", "output tokens that arrived, per second"),
-        Head::titled("total tok", "output tokens and the prompt tokens answered, per second"),
-    ];
+        Head::titled("req/s", "completed requests per second"),
+        Head::titled("output", "output tokens that arrived, per second"),
+        Head::titled("total", "output tokens and the prompt tokens answered, per second"),
+    ]);
     for (name, term, _, percentiles) in groups {
         heads.push(Head::term(name, term).over(percentiles.len() as u32));
         columns.extend(
@@ -146,10 +155,6 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
                 .iter()
                 .map(|(p, _)| Head::titled(p, &format!("{name}, {p}: {}", definition(term)))),
         );
-    }
-    if has_slo {
-        heads.push(Head::new(""));
-        columns.push(Head::titled("SLO", "whether every objective of the scenario is met"));
     }
     let rows = summary
         .stages
@@ -160,12 +165,12 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
             let rate = |of: fn(&WindowSummary) -> Option<f64>| {
                 Cell::number(window.and_then(of)).titled(basis(stage, window))
             };
-            let mut row = vec![
-                Cell {
-                    text: name.clone(),
-                    value: stage.concurrency.to_string(),
-                    ..Cell::default()
-                },
+            let value = stage.concurrency.to_string();
+            let mut row = vec![Cell { text: name.clone(), value, ..Cell::default() }];
+            if has_slo {
+                row.push(slo_cell(stage));
+            }
+            row.extend([
                 Cell::count(stage.requests),
                 if stage.failed > 0 {
                     Cell::count(stage.failed).classed("bad")
@@ -181,19 +186,18 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
                 rate(|w| w.completed_per_s),
                 rate(|w| w.output_tokens_per_s),
                 rate(|w| w.total_tokens_per_s),
-            ];
+            ]);
             for (_, _, metric, percentiles) in groups {
                 let stat = window.and_then(|w| gather::latency(w, metric));
                 row.extend(percentiles.iter().map(|(_, pick)| Cell::percentile(stat, pick)));
-            }
-            if has_slo {
-                row.push(slo_cell(stage));
             }
             row
         })
         .collect();
     Table {
         caption: "Latencies are of completed requests; rates and percentiles are of the time at full load where that is most of the stage.".into(),
+        name: "stages",
+        pinned: true,
         sortable: true,
         groups: heads,
         columns,
@@ -301,6 +305,7 @@ pub(crate) fn percentiles(summary: &Summary, names: &[String]) -> Table {
         "max",
     ];
     Table {
+        name: "percentiles",
         caption: format!(
             "Milliseconds. Percentiles: {}. Intervals: {}.",
             summary.methods.percentile, summary.methods.percentile_interval
@@ -334,6 +339,7 @@ pub(crate) fn errors(summary: &Summary, names: &[String]) -> Table {
         }
     }
     Table {
+        name: "errors",
         caption: "Failed requests of measured stages by cause, with the most frequent message in the server's own words.".into(),
         columns: vec![
             Head::text("stage"),

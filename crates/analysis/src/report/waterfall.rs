@@ -26,19 +26,21 @@ struct Bar {
 
 impl Waterfall {
     /// `row` from when it was due, on an axis that ends `span_s` later.
-    pub(crate) fn of(row: &RequestRow, chunks: Chunks<'_>, span_s: f64) -> Self {
+    /// Chunks are marked where `marks`: small bars have no room for them.
+    pub(crate) fn of(row: &RequestRow, chunks: Chunks<'_>, span_s: f64, marks: bool) -> Self {
         let scale = 1_000.0 / span_s.max(1e-9);
         let at = |t: vllm_bench_record::Timestamp| t.since(row.scheduled_at).as_secs_f64() * scale;
         let mut bars = Vec::new();
+        let (y, height) = if marks { (38, 62) } else { (10, 80) };
         let mut bar = |class, from: f64, to: f64| {
             let round = |v: f64| (v * 100.0).round() / 100.0;
             if to > from {
                 bars.push(Bar {
                     class,
                     x: round(from),
-                    y: 15,
+                    y,
                     width: round(to - from).max(0.5),
-                    height: 70,
+                    height,
                 });
             }
         };
@@ -52,13 +54,15 @@ impl Waterfall {
             }
         }
         let stride = chunks.at.len().div_ceil(MARKS).max(1);
-        bars.extend(chunks.at.iter().step_by(stride).map(|&t| Bar {
-            class: "chunk",
-            x: (at(t) * 100.0).round() / 100.0,
-            y: 0,
-            width: 0.8,
-            height: 15,
-        }));
+        if marks {
+            bars.extend(chunks.at.iter().step_by(stride).map(|&t| Bar {
+                class: "chunk",
+                x: (at(t) * 100.0).round() / 100.0,
+                y: 0,
+                width: 1.0,
+                height: 30,
+            }));
+        }
         Self { bars, alt: alt(row, chunks) }
     }
 }
