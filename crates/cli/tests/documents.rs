@@ -70,6 +70,28 @@ fn links_and_paths_lead_somewhere() {
 }
 
 #[test]
+fn every_scenario_is_listed_with_its_question() {
+    let list = std::fs::read_to_string(root().join("scenarios/README.md")).expect("readable");
+    let mut scenarios = 0;
+    for entry in std::fs::read_dir(root().join("scenarios")).expect("the folder is there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().expect("named").to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).expect("UTF-8");
+            let question =
+                text.lines().find_map(|line| line.strip_prefix("question = \"")?.strip_suffix('"'));
+            let row = format!(
+                "| [{name}]({name}) | {} |",
+                question.unwrap_or_else(|| panic!("{name} asks nothing"))
+            );
+            assert!(list.contains(&row), "scenarios/README.md lacks the row {row}");
+            scenarios += 1;
+        }
+    }
+    assert!(scenarios > 0);
+}
+
+#[test]
 fn both_readers_find_what_they_should() {
     let text = "See [a](docs/a.md#x), [b](https://b), [c](#c) and `crates/x/src` but not `crates/<noun>` or `x`.";
     assert_eq!(links(text).collect::<Vec<_>>(), ["docs/a.md#x"]);
