@@ -80,8 +80,8 @@ enum Decoded {
 
 fn decode(endpoint: Endpoint, data: &str) -> Result<Decoded, ParseError> {
     match endpoint {
-        Endpoint::Chat => decode_as::<WireChatChoice>(endpoint, data),
-        Endpoint::Completions => decode_as::<WireCompletionChoice>(endpoint, data),
+        Endpoint::Chat => decode_as::<FromChat>(endpoint, data),
+        Endpoint::Completions => decode_as::<FromCompletion>(endpoint, data),
     }
 }
 
@@ -97,6 +97,7 @@ where
     let chunk: WireChunk<C> = serde_json::from_str(data).map_err(malformed)?;
     match chunk {
         WireChunk { choices: Some(choices), error: None, model, usage, metrics } => {
+            // The same layout: the list is reused, not copied.
             let choices = choices.into_iter().map(Into::into).collect();
             Ok(Decoded::Delta(Delta { model, choices, usage, metrics }))
         }
@@ -179,10 +180,32 @@ struct WireCompletionChoice {
     token_ids: Option<Length>,
 }
 
-impl From<WireChatChoice> for ChoiceDelta {
+/// A choice as the chat endpoint writes it.
+#[derive(Deserialize)]
+#[serde(from = "WireChatChoice")]
+struct FromChat(ChoiceDelta);
+
+/// A choice as the completions endpoint writes it.
+#[derive(Deserialize)]
+#[serde(from = "WireCompletionChoice")]
+struct FromCompletion(ChoiceDelta);
+
+impl From<FromChat> for ChoiceDelta {
+    fn from(FromChat(choice): FromChat) -> Self {
+        choice
+    }
+}
+
+impl From<FromCompletion> for ChoiceDelta {
+    fn from(FromCompletion(choice): FromCompletion) -> Self {
+        choice
+    }
+}
+
+impl From<WireChatChoice> for FromChat {
     fn from(choice: WireChatChoice) -> Self {
         let delta = choice.delta;
-        Self {
+        Self(ChoiceDelta {
             index: choice.index,
             opening: delta.role.is_some(),
             text: delta.content,
@@ -191,19 +214,19 @@ impl From<WireChatChoice> for ChoiceDelta {
             tool_call_text: delta.tool_calls.and_then(tool_call_text),
             token_ids: choice.token_ids.map(|Length(ids)| ids),
             finish_reason: choice.finish_reason,
-        }
+        })
     }
 }
 
-impl From<WireCompletionChoice> for ChoiceDelta {
+impl From<WireCompletionChoice> for FromCompletion {
     fn from(choice: WireCompletionChoice) -> Self {
-        Self {
+        Self(ChoiceDelta {
             index: choice.index,
             text: Some(choice.text),
             token_ids: choice.token_ids.map(|Length(ids)| ids),
             finish_reason: choice.finish_reason,
-            ..Self::default()
-        }
+            ..ChoiceDelta::default()
+        })
     }
 }
 

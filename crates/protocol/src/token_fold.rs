@@ -120,3 +120,128 @@ impl TokenFold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(index: u32, text: &str) -> ChoiceDelta {
+        ChoiceDelta { index, text: Some(text.to_owned()), ..ChoiceDelta::default() }
+    }
+
+    fn chunk(choices: Vec<ChoiceDelta>, completion_tokens: Option<u32>) -> Delta {
+        let usage = completion_tokens.map(|tokens| Usage::new(5, tokens));
+        Delta { choices, usage, ..Delta::default() }
+    }
+
+    /// Folds all; the tokens of each chunk.
+    fn fold(deltas: &[Delta]) -> (Vec<u32>, TokenFold) {
+        let mut fold = TokenFold::new();
+        (deltas.iter().map(|delta| fold.fold(delta)).collect(), fold)
+    }
+
+    #[test]
+    fn running_usage_is_of_each_choice_and_the_last_of_all() {
+        let (tokens, fold) = fold(&[
+            chunk(vec![ChoiceDelta { opening: true, ..choice(0, "") }], Some(0)),
+            chunk(vec![ChoiceDelta { opening: true, ..choice(1, "") }], Some(0)),
+            chunk(vec![choice(0, "a")], Some(1)),
+            chunk(vec![choice(1, "b")], Some(1)),
+            chunk(vec![choice(1, "cde")], Some(4)),
+            chunk(vec![choice(0, "")], Some(2)),
+            chunk(Vec::new(), Some(6)),
+        ]);
+        assert_eq!(tokens, [0, 0, 1, 1, 3, 1, 0]);
+        assert_eq!((fold.counted(), fold.total()), (6, Some(6)));
+        assert_eq!(fold.source(), TokenSource::RunningUsage);
+    }
+
+    #[test]
+    fn ids_go_before_usage_and_text() {
+        let with = |ids| ChoiceDelta { token_ids: Some(ids), ..choice(0, "some text") };
+        let (tokens, fold) = fold(&[
+            chunk(vec![with(2)], Some(7)),
+            chunk(vec![with(0)], Some(9)),
+            chunk(vec![with(1)], None),
+        ]);
+        assert_eq!(tokens, [2, 0, 1]);
+        assert_eq!((fold.source(), fold.total()), (TokenSource::TokenIds, Some(3)));
+    }
+
+    #[test]
+    fn held_back_tokens_are_counted_where_they_show() {
+        // A reasoning parser keeps two chunks to itself.
+        let (tokens, fold) = fold(&[
+            chunk(vec![choice(0, "a")], Some(1)),
+            chunk(vec![choice(0, "b")], Some(4)),
+            // The end of a tool call: no text, but tokens.
+            chunk(
+                vec![ChoiceDelta { finish_reason: Some("stop".to_owned()), ..Default::default() }],
+                Some(6),
+            ),
+        ]);
+        assert_eq!(tokens, [1, 3, 2]);
+        assert_eq!(fold.source(), TokenSource::RunningUsage);
+    }
+
+    #[test]
+    fn usage_only_beside_the_last_choice_corrects_what_was_assumed() {
+        let (tokens, fold) = fold(&[
+            chunk(vec![choice(0, "a")], None),
+            chunk(vec![choice(0, "b")], None),
+            chunk(vec![choice(0, "c")], Some(5)),
+        ]);
+        assert_eq!(tokens, [1, 1, 3]);
+        assert_eq!(fold.source(), TokenSource::Assumed, "the weakest way needed");
+        assert_eq!(fold.total(), Some(5));
+    }
+
+    #[test]
+    fn usage_that_shrinks_counts_nothing() {
+        let (tokens, _) =
+            fold(&[chunk(vec![choice(0, "a")], Some(3)), chunk(vec![choice(0, "b")], Some(2))]);
+        assert_eq!(tokens, [3, 0]);
+    }
+
+    #[test]
+    fn several_choices_in_a_chunk() {
+        let both = || vec![choice(0, "a"), choice(1, "b")];
+        let (tokens, _) = fold(&[chunk(both(), None), chunk(both(), None)]);
+        assert_eq!(tokens, [2, 2]);
+        let (tokens, sum) = fold(&[chunk(both(), Some(2)), chunk(both(), Some(5))]);
+        assert_eq!((tokens, sum.total()), (vec![2, 3], Some(5)));
+        let ids = |index, ids| ChoiceDelta { token_ids: Some(ids), ..choice(index, "") };
+        let (tokens, sum) = fold(&[chunk(vec![ids(0, 2), ids(1, 3)], Some(9))]);
+        assert_eq!((tokens, sum.source()), (vec![5], TokenSource::TokenIds));
+    }
+
+    #[test]
+    fn nothing_told_is_nothing() {
+        let fold = TokenFold::new();
+        assert_eq!((fold.total(), fold.counted(), fold.source()), (None, 0, TokenSource::Assumed));
+        // A cut stream: what came so far.
+        let mut fold = TokenFold::new();
+        fold.fold(&chunk(vec![choice(0, "a")], Some(1)));
+        assert_eq!((fold.total(), fold.usage()), (Some(1), None));
+    }
+
+    #[test]
+    fn what_bears_tokens_without_a_count() {
+        let bears = |choice: ChoiceDelta| choice.bears_tokens();
+        let opening = |text: &str| ChoiceDelta { opening: true, ..choice(0, text) };
+        assert!(bears(choice(0, "a")));
+        assert!(bears(choice(0, "")), "a token that completes no character");
+        assert!(!bears(opening("")), "a role is no token");
+        assert!(bears(opening("a")), "some servers name the role in every chunk");
+        let end = || Some("stop".to_owned());
+        assert!(bears(ChoiceDelta { finish_reason: end(), ..choice(0, "") }), "end of sequence");
+        assert!(!bears(ChoiceDelta { finish_reason: end(), ..ChoiceDelta::default() }));
+        assert!(bears(ChoiceDelta { reasoning: Some("a".to_owned()), ..ChoiceDelta::default() }));
+        let call = |text: &str| ChoiceDelta {
+            tool_call_text: Some(text.to_owned()),
+            ..ChoiceDelta::default()
+        };
+        assert!(bears(call("f")));
+        assert!(!bears(call("")));
+    }
+}

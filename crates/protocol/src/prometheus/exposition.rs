@@ -159,8 +159,7 @@ impl Exposition {
         let bucket = format!("{name}_bucket");
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for sample in self.samples(&bucket).filter(|sample| sample.labels.have(labels)) {
-            let Some(bound) = sample.labels.get("le").and_then(|le| super::parse::number(le))
-            else {
+            let Some(bound) = sample.labels.get("le").and_then(super::parse::number) else {
                 continue;
             };
             match buckets.iter_mut().find(|(known, _)| *known == bound) {

@@ -115,7 +115,7 @@ fn text_of(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    if value < 1e6 || value >= 1e16 {
+    if !(1e6..1e16).contains(&value) {
         return python_form(value);
     }
     let plain = format!("{value:?}");

@@ -221,15 +221,12 @@ impl SseDecoder {
             self.line = self.scanned;
             if blank {
                 let block = self.start..self.scanned;
-                if block.len() > 1 {
-                    if let Err(error) = self.check(block.end) {
-                        return Some(Err(error));
-                    }
-                }
+                let checked = self.check(block.end);
                 self.start = self.scanned;
                 self.valid = self.scanned;
+                // More than the end of the blank line.
                 if block.len() > 1 {
-                    return Some(Ok(block));
+                    return Some(checked.map(|()| block));
                 }
             }
         }
