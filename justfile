@@ -118,10 +118,17 @@ clippy:
 doc *flags:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps "$@"
 
-# Open a report in a headless browser: everything drawn, no error, nothing loaded
+# Open made-up pages, and the report given, in a headless Chromium: all drawn, no error, nothing loaded
 [group('develop')]
-browser-test report:
-    scripts/browser-test.sh "$1"
+browser-test *report:
+    crates/analysis/tests/browser/run.sh "$@"
+
+# Run every query of docs/data.md as written, on a made-up run or on RUN_DIR (DuckDB, polars and pandas go into .venv)
+[group('develop')]
+check-docs-data *run_dir:
+    python3 -m venv .venv
+    .venv/bin/pip install --quiet duckdb polars pandas pyarrow
+    .venv/bin/python scripts/check-docs-data.py "$@"
 
 # Check licences, advisories and sources of the dependencies (needs cargo-deny)
 [group('develop')]

@@ -164,7 +164,7 @@ impl Gpu {
             "DEV_TOTAL_ENERGY_CONSUMPTION" => s.energy_mj = Some(value as u64),
             "DEV_SM_CLOCK" => s.sm_clock_mhz = Some(value as u32),
             "DEV_MEM_CLOCK" => s.memory_clock_mhz = Some(value as u32),
-            // Renamed in DCGM 3.3; newer exporters write the second.
+            // The same mask under its older and its newer name.
             "DEV_CLOCK_THROTTLE_REASONS" | "DEV_CLOCKS_EVENT_REASONS" => {
                 s.throttle_reasons = Some(value as u64);
             }

@@ -125,7 +125,7 @@ impl Source for EngineSource {
 }
 
 /// The sample in the text of a vLLM server's `/metrics`. Counters are found
-/// with and without `_total` (vLLM before and after 0.6 wrote them differently).
+/// with and without `_total`, which some exporters leave out.
 ///
 /// # Errors
 /// When the text is not in the Prometheus format or has no `vllm:` metric.
