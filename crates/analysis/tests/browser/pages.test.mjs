@@ -2,7 +2,7 @@
 // drawn, nothing loaded, nothing complained about, hostile text harmless. Run by tests/browser/run.sh.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -48,9 +48,9 @@ async function open(name, sight, options = {}) {
   page.on('request', (r) => seen.requests.push(r.url()));
   page.on('console', (m) => seen.complaints.push(`${m.type()}: ${m.text()}`));
   page.on('pageerror', (e) => seen.complaints.push(`page error: ${e.stack ?? e}`));
-  const url = pathToFileURL(join(pages, name)).href;
+  const url = pathToFileURL(isAbsolute(name) ? name : join(pages, name)).href;
   await page.goto(url);
-  await page.waitForFunction(() => document.documentElement.dataset.charts !== undefined, null, { timeout: 30_000 });
+  await page.waitForFunction(() => document.documentElement.dataset.charts !== undefined, null, { timeout: 120_000 });
   return { page, seen, url, close: () => context.close() };
 }
 
@@ -141,6 +141,21 @@ for (const sight of Object.keys(SIGHTS)) {
       }
     });
   });
+}
+
+// Reports of real runs, named by the caller: their charts depend on what was sampled.
+const reports = (process.env.VLLM_BENCH_REPORTS ?? '').split('\n').filter(Boolean);
+for (const report of reports) {
+  for (const sight of Object.keys(SIGHTS)) {
+    test(`${report}: ${sight}`, async () => {
+      const opened = await open(report, sight);
+      const ids = (await drawnCharts(opened.page)).map((c) => c.id);
+      for (const id of [...SEVEN, ...OVER_CONCURRENCY]) assert.ok(ids.includes(id), `has ${id}`);
+      await assertDrawn(opened.page, ids);
+      await assertClean(opened);
+      await opened.close();
+    });
+  }
 }
 
 describe('what a reader does', () => {

@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# The browser test: makes the pages of a made-up run and opens them in a headless Chromium.
+# The browser test: makes the pages of a made-up run and opens them, and every report.html given as
+# an argument, in a headless Chromium.
 # Needs Node 20 with npm, and Chromium (CHROMIUM names it, else it is looked for); fails without them.
 set -euo pipefail
+reports=()
+for report in "$@"; do
+    [ -z "$report" ] || reports+=("$(realpath "$report")")
+done
 cd "$(dirname "$0")"
 
 need() { echo "browser test: $1" >&2; exit 1; }
@@ -26,5 +31,7 @@ for chart in "$VLLM_BENCH_PAGES"/charts/*.html; do
     done
 done
 
+VLLM_BENCH_REPORTS=$(printf '%s\n' "${reports[@]+"${reports[@]}"}")
+export VLLM_BENCH_REPORTS
 npm ci --no-audit --no-fund --silent
 node --test pages.test.mjs
