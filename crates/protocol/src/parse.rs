@@ -23,15 +23,14 @@ pub const MAX_EXCERPT_CHARS: usize = 200;
 #[non_exhaustive]
 pub enum ParseError {
     /// Not JSON, or not of the shape of an answer of this endpoint.
-    #[error("not a {endpoint} answer: {source}: `{excerpt}`")]
+    #[error("not a {endpoint} answer: {problem}: `{excerpt}`")]
     Malformed {
         /// What was expected.
         endpoint: Endpoint,
         /// How it begins, at most [`MAX_EXCERPT_CHARS`] characters.
         excerpt: String,
         /// What is wrong and where.
-        #[source]
-        source: serde_json::Error,
+        problem: serde_json::Error,
     },
     /// JSON with neither `choices` nor an error.
     #[error("neither an answer nor an error: `{excerpt}`")]
@@ -47,7 +46,7 @@ pub enum ParseError {
     },
     /// An error object in place of an answer that was not streamed.
     #[error("the server answered with an error: {0}")]
-    Server(#[source] ApiError),
+    Server(ApiError),
 }
 
 /// Decodes the data of one event. `[DONE]` and error objects are events like others.
@@ -89,10 +88,10 @@ fn decode_as<C>(endpoint: Endpoint, data: &str) -> Result<Decoded, ParseError>
 where
     C: DeserializeOwned + Into<ChoiceDelta>,
 {
-    let malformed = |source| ParseError::Malformed {
+    let malformed = |problem| ParseError::Malformed {
         endpoint,
         excerpt: truncated(data, MAX_EXCERPT_CHARS),
-        source,
+        problem,
     };
     let chunk: WireChunk<C> = serde_json::from_str(data).map_err(malformed)?;
     match chunk {
