@@ -48,9 +48,9 @@ plots run_dir=(results / "latest") *flags:
 summarize run_dir=(results / "latest") *flags:
     {{ run }} vllm-bench-report -- "$1" "${@:2}"
 
-# Corpus, run, charts and summary, one after the other
+# Corpus, run, charts and summary, one after the other (`just all smoke quick` is the short one)
 [group('use')]
-all name="rag": (prepare name) (bench name) plots
+all scenario="rag" corpus="rag": (prepare corpus) (bench scenario) plots
 
 # List the scenarios with the question each answers
 [group('use')]
