@@ -84,7 +84,21 @@
     return bands.find((b) => s >= b[2] && s < b[3]);
   }
 
-  function hoverBox(spec, params) {
+  // Every line's share at the pointer; ECharts itself offers only the line with the nearest point.
+  function distributionRows(entry, x) {
+    const hidden = (entry.chart.getOption().legend[0] || {}).selected || {};
+    return entry.option.series.filter((s) => hidden[s.name] !== false).map((s) => {
+      let share = 0;
+      for (const [value, percent] of s.data) {
+        if (value > x) break;
+        share = percent;
+      }
+      return [s.lineStyle.color, s.name, number(share) + ' %'];
+    });
+  }
+
+  function hoverBox(entry, params) {
+    const spec = entry.spec;
     const hover = spec.hover;
     const points = (Array.isArray(params) ? params : [params]).filter((p) => p.componentType === 'series');
     if (!points.length) return '';
@@ -108,19 +122,22 @@
     }
     const x = points[0].axisValue ?? points[0].value[0];
     if (hover.distribution) {
-      box.append(element('div', 'hover-head', hover.x_name));
-    } else {
-      const band = bandAt(hover.bands, x);
-      box.append(element('div', 'hover-head', withUnit(x, hover.x_unit) + (band ? ' · ' + band[0] : '')));
+      box.append(element('div', 'hover-head', hover.x_name + ' ≤ ' + withUnit(x, hover.x_unit)));
+      for (const [colour, name, text] of distributionRows(entry, x)) {
+        const row = element('div', 'hover-row');
+        row.append(dot(colour), element('span', '', name), element('b', '', text));
+        box.append(row);
+      }
+      return box;
     }
+    const band = bandAt(hover.bands, x);
+    box.append(element('div', 'hover-head', withUnit(x, hover.x_unit) + (band ? ' · ' + band[0] : '')));
     for (const p of points) {
       if (p.value[1] === null) continue;
       const row = element('div', 'hover-row');
       const series = spec.option.series[p.seriesIndex];
       const unit = hover.y_units[series.yAxisIndex || 0];
-      const text = hover.distribution
-        ? number(p.value[1]) + ' % ≤ ' + withUnit(p.value[0], hover.x_unit)
-        : series.noValue ? 'sent at ' + withUnit(p.value[0], 'seconds') : withUnit(p.value[1], unit);
+      const text = series.noValue ? 'sent at ' + withUnit(p.value[0], 'seconds') : withUnit(p.value[1], unit);
       row.append(dot(p.color), element('span', '', p.seriesName), element('b', '', text));
       box.append(row);
     }
@@ -141,7 +158,8 @@
     };
   }
 
-  function ready(spec, width) {
+  function ready(entry, width) {
+    const spec = entry.spec;
     const option = recoloured(spec.option);
     const narrow = width < 560;
     const ink = css('--ink'), muted = css('--muted'), rule = css('--rule'), surface = css('--surface');
@@ -194,7 +212,7 @@
     if (option.tooltip) {
       Object.assign(option.tooltip, {
         confine: true, renderMode: 'html', transitionDuration: 0, backgroundColor: surface, borderColor: rule,
-        padding: [8, 10], textStyle: { color: ink, fontSize: 13 }, formatter: (params) => hoverBox(spec, params),
+        padding: [8, 10], textStyle: { color: ink, fontSize: 13 }, formatter: (params) => hoverBox(entry, params),
       });
       if (option.tooltip.axisPointer) option.tooltip.axisPointer.lineStyle = { color: muted };
     }
@@ -243,7 +261,8 @@
     if (entry.chart) entry.chart.dispose();
     entry.width = width;
     entry.chart = echarts.init(entry.place, null, { renderer: 'svg', width, height: entry.spec.height });
-    entry.chart.setOption(ready(entry.spec, width));
+    entry.option = ready(entry, width);
+    entry.chart.setOption(entry.option);
     if (entry.spec.group === 'time') entry.chart.group = 'time';
   }
 
@@ -272,7 +291,9 @@
 
   function start(spec) {
     const place = document.getElementById('chart-' + spec.id);
-    const entry = { spec, place, chart: null, width: 0 };
+    const entry = { spec, place, chart: null, option: null, width: 0 };
+    // ECharts swallows every wheel turn over a chart; only with Shift it is meant for it.
+    place.addEventListener('wheel', (e) => { if (!e.shiftKey) e.stopPropagation(); }, { capture: true, passive: true });
     draw(entry);
     drawn.push(entry);
     const figure = place.closest('figure');

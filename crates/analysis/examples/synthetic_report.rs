@@ -18,7 +18,10 @@ mod synthetic;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let out = arguments.next().map(PathBuf::from).ok_or("usage: synthetic_report OUT_DIR [--pictures]")?;
+    let out = arguments
+        .next()
+        .map(PathBuf::from)
+        .ok_or("usage: synthetic_report OUT_DIR [--pictures]")?;
     let pictures = arguments.next().is_some_and(|a| a == "--pictures");
     fs::create_dir_all(&out)?;
     let results = tempfile::tempdir()?;

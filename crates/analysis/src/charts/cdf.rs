@@ -28,7 +28,14 @@ pub fn latency_cdf(stages: &[StageSamples]) -> NamedChart {
 pub fn throughput_cdf(stages: &[StageSamples]) -> NamedChart {
     let note = "How fast a single user sees text. Here left is worse: look at the lowest \
                 part of each line for the users who are served slowest.";
-    cdf("throughput-cdf", "Throughput of a request: distribution", note, "output rate", Unit::TokensPerS, stages)
+    cdf(
+        "throughput-cdf",
+        "Throughput of a request: distribution",
+        note,
+        "output rate",
+        Unit::TokensPerS,
+        stages,
+    )
 }
 
 fn cdf(

@@ -87,12 +87,12 @@ pub(super) fn zooms(x_axes: usize, slider: bool) -> Vec<DataZoom> {
     zooms
 }
 
-/// What charming's zoom lacks: the wheel alone scrolls the page, and a finger too.
+/// What charming's zoom lacks: the wheel alone scrolls the page, and a finger too. (ECharts swallows
+/// the wheel even where it does not zoom; the page keeps it from ECharts.)
 pub(super) fn tame_zooms(option: &mut Map<String, Value>) {
     for zoom in option.get_mut("dataZoom").and_then(Value::as_array_mut).into_iter().flatten() {
         if zoom["type"] == "inside" {
             zoom["zoomOnMouseWheel"] = json!("shift");
-            zoom["moveOnMouseMove"] = json!("shift");
             zoom["moveOnMouseWheel"] = json!(false);
             zoom["preventDefaultMouseMove"] = json!(false);
         } else {

@@ -81,7 +81,11 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
                 records.push(record);
             }
         }
-        now = records[first..].iter().filter_map(|r| r.finished_at).map(seconds).fold(started, f64::max);
+        now = records[first..]
+            .iter()
+            .filter_map(|r| r.finished_at)
+            .map(seconds)
+            .fold(started, f64::max);
         stages[index].started_at_ns = Some(at_s(started));
         stages[index].finished_at_ns = Some(at_s(now));
         stages[index].planned_requests = Some(u64::from(load * per_user));
@@ -227,7 +231,11 @@ fn gpu(records: &[RequestRecord], end: f64, dice: &mut Dice) -> Vec<GpuSample> {
                 uuid: Some("GPU-00000000-0000-0000-0000-000000000000".into()),
                 name: Some("Simulated GPU".into()),
                 source: GpuSource::Simulated,
-                utilization_pct: Some(if busy > 0.0 { (70.0 + busy * 1.6).min(100.0) as f32 } else { 0.0 }),
+                utilization_pct: Some(if busy > 0.0 {
+                    (70.0 + busy * 1.6).min(100.0) as f32
+                } else {
+                    0.0
+                }),
                 memory_utilization_pct: Some((busy * 2.0).min(100.0) as f32),
                 memory_used_bytes: Some(68 << 30),
                 memory_total_bytes: Some(80 << 30),
@@ -258,8 +266,12 @@ fn engine(records: &[RequestRecord], end: f64) -> Vec<EngineSample> {
                 prefix_cache_queries: Some(i * 1_000),
                 prefix_cache_hits: Some(0),
                 preemptions: Some(11 + (at - 80.0).max(0.0) as u64 / 6),
-                prompt_tokens: Some(done.clone().map(|r| u64::from(r.prompt_tokens.unwrap_or(0))).sum()),
-                generation_tokens: Some(done.map(|r| r.output_tokens.map_or(0, |t| u64::from(t.count))).sum()),
+                prompt_tokens: Some(
+                    done.clone().map(|r| u64::from(r.prompt_tokens.unwrap_or(0))).sum(),
+                ),
+                generation_tokens: Some(
+                    done.map(|r| r.output_tokens.map_or(0, |t| u64::from(t.count))).sum(),
+                ),
                 process_start_unix_s: Some(1_795_000_000.0),
                 ..EngineSample::default()
             }
@@ -285,7 +297,10 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
                 "How many RAG users does this server hold before p95 TTFT passes 2 s? {}",
                 HOSTILE[1]
             )),
-            text: format!("name = \"rag\" # {}\n[load]\nclosed = {{ concurrency = {:?} }}\n", HOSTILE[0], run.concurrency),
+            text: format!(
+                "name = \"rag\" # {}\n[load]\nclosed = {{ concurrency = {:?} }}\n",
+                HOSTILE[0], run.concurrency
+            ),
             overrides: vec!["load.concurrency=[1,4,16,32]".into()],
             seed: 1,
             slo: run.slo.clone(),
