@@ -29,24 +29,39 @@
 //! # Ok::<(), vllm_bench_loadgen::LoadError>(())
 //! ```
 
+mod arrival;
 mod client;
 mod config;
 mod connection;
+mod dice;
 mod error;
 mod event;
+mod human;
+mod inverse;
 mod kernel_clock;
 mod observe;
 mod plan;
+mod rate;
 mod run;
+mod schedule;
+mod schedule_error;
 mod stop;
 mod target;
+mod trace;
 mod transport;
 mod worker;
 
+pub use arrival::{ArrivalProcess, ArrivalSpec, ArrivalTimes, Gamma};
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};
 pub use plan::{PreparedRequest, Stage, Until};
+pub use rate::{MAX_RATE, OnOff, Ramp, RateProfile, Steps};
 pub use run::{StageReport, run_stage};
+pub use schedule::{Due, LeftOut, Schedule, ScheduleSummary, TokenTotals};
+pub use schedule_error::ScheduleError;
 pub use stop::StopHandle;
 pub use target::Target;
+pub use trace::{
+    Columns, OverLimit, TimeUnit, TraceFormat, TraceReplay, TraceRequest, TraceSpec, ZeroTokens,
+};
