@@ -39,7 +39,11 @@ impl RunDir {
             match fs::create_dir(&path) {
                 Ok(()) => {
                     let run_dir = Self { path, run_id };
-                    run_dir.write_manifest(manifest)?;
+                    if let Err(error) = run_dir.write_manifest(manifest) {
+                        // Still empty: no one is to take it for a run.
+                        let _ = fs::remove_dir(&run_dir.path);
+                        return Err(error);
+                    }
                     sync_folder(results_dir)?;
                     return Ok(run_dir);
                 }

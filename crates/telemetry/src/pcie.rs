@@ -6,7 +6,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
-use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
 use crate::error::TelemetryError;
@@ -88,7 +87,7 @@ fn read(nvml: &Nvml, gpus: u32, shared: &Shared) {
                 let value = nvml
                     .device_by_index(index)
                     .and_then(|device: Device<'_>| device.pcie_throughput(counter));
-                unsupported += u32::from(value.as_ref().is_err_and(gone));
+                unsupported += u32::from(value.as_ref().is_err_and(is_unsupported));
                 value.ok()
             };
             let latest = Throughput {
@@ -106,8 +105,4 @@ fn read(nvml: &Nvml, gpus: u32, shared: &Shared) {
             return;
         }
     }
-}
-
-fn gone(error: &NvmlError) -> bool {
-    is_unsupported(error)
 }
