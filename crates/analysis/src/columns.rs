@@ -29,6 +29,9 @@ pub(crate) const LATENCIES: [Latency; 7] = [
     Latency { name: "E2E from schedule", key: "e2e_from_schedule", of: |w| w.e2e_from_schedule_ns },
 ];
 
+/// A percentile's name and how it is had.
+type Named = (&'static str, fn(&Stat) -> Percentile);
+
 /// The percentiles of a distribution by name.
-pub(crate) const PERCENTILES: [(&str, fn(&Stat) -> Percentile); 4] =
+pub(crate) const PERCENTILES: [Named; 4] =
     [("p50", |s| s.p50), ("p90", |s| s.p90), ("p95", |s| s.p95), ("p99", |s| s.p99)];

@@ -1,19 +1,22 @@
 //! Several runs side by side over concurrency.
 
+mod differences;
+mod metrics;
 mod terminal;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vllm_bench_record::RunStatus;
 
 use crate::error::AnalysisError;
-use crate::stage::{StageSummary, WindowSummary};
-use crate::stat::Percentile;
+use crate::stage::StageSummary;
 use crate::summary::{RunFacts, Summary};
 use crate::text;
 
 pub use terminal::terminal;
+
+use differences::differences;
+use metrics::{Found, METRICS, Metric};
 
 /// Runs side by side; the first is the baseline that changes are counted from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,109 +130,6 @@ fn matched(summaries: &[Summary]) -> Vec<(u32, Vec<Option<&StageSummary>>)> {
     by_load.into_iter().map(|((concurrency, _), stages)| (concurrency, stages)).collect()
 }
 
-/// A figure before it is held against another.
-#[derive(Clone, Copy)]
-struct Found {
-    value: f64,
-    low: Option<f64>,
-    high: Option<f64>,
-    low_samples: bool,
-}
-
-impl Found {
-    fn plain(value: f64) -> Self {
-        Self { value, low: None, high: None, low_samples: false }
-    }
-}
-
-impl From<Percentile> for Found {
-    fn from(p: Percentile) -> Self {
-        Self { value: p.value, low: p.low, high: p.high, low_samples: p.low_samples }
-    }
-}
-
-struct Metric {
-    key: &'static str,
-    name: &'static str,
-    better: Better,
-    of: fn(&StageSummary, &WindowSummary) -> Option<Found>,
-}
-
-const METRICS: [Metric; 12] = [
-    Metric {
-        key: "requests_completed_per_s",
-        name: "completed requests, req/s",
-        better: Better::Higher,
-        of: |_, w| w.completed_per_s.map(Found::plain),
-    },
-    Metric {
-        key: "output_tokens_per_s",
-        name: "output, tok/s",
-        better: Better::Higher,
-        of: |_, w| w.output_tokens_per_s.map(Found::plain),
-    },
-    Metric {
-        key: "total_tokens_per_s",
-        name: "prompt and output, tok/s",
-        better: Better::Higher,
-        of: |_, w| w.total_tokens_per_s.map(Found::plain),
-    },
-    Metric {
-        key: "success_rate",
-        name: "answered, share",
-        better: Better::Higher,
-        of: |s, _| s.success_rate.map(Found::plain),
-    },
-    Metric {
-        key: "ttft_p50_ns",
-        name: "TTFT p50, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.ttft_ns?.p50.into()),
-    },
-    Metric {
-        key: "ttft_p95_ns",
-        name: "TTFT p95, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.ttft_ns?.p95.into()),
-    },
-    Metric {
-        key: "ttft_p99_ns",
-        name: "TTFT p99, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.ttft_ns?.p99.into()),
-    },
-    Metric {
-        key: "tpot_p50_ns",
-        name: "TPOT p50, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.tpot_ns?.p50.into()),
-    },
-    Metric {
-        key: "tpot_p95_ns",
-        name: "TPOT p95, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.tpot_ns?.p95.into()),
-    },
-    Metric {
-        key: "itl_p99_ns",
-        name: "ITL p99, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.itl_ns?.p99.into()),
-    },
-    Metric {
-        key: "e2e_p50_ns",
-        name: "E2E p50, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.e2e_ns?.p50.into()),
-    },
-    Metric {
-        key: "e2e_p95_ns",
-        name: "E2E p95, ms",
-        better: Better::Lower,
-        of: |_, w| Some(w.e2e_ns?.p95.into()),
-    },
-];
-
 fn row(metric: &Metric, concurrency: u32, stages: &[Option<&StageSummary>]) -> ComparedRow {
     let found: Vec<Option<Found>> =
         stages.iter().map(|stage| stage.and_then(|s| (metric.of)(s, s.figures()?))).collect();
@@ -252,55 +152,6 @@ fn row(metric: &Metric, concurrency: u32, stages: &[Option<&StageSummary>]) -> C
 
 fn apart(a: &Found, b: &Found) -> Option<bool> {
     Some(a.high? < b.low? || b.high? < a.low?)
-}
-
-/// What differs between the runs and explains figures, or forbids to hold them against each other.
-fn differences(summaries: &[Summary]) -> Vec<Difference> {
-    type Of = fn(&RunFacts) -> String;
-    let facts: [(&str, Of); 14] = [
-        ("model", |r| r.model.clone().unwrap_or_else(unknown)),
-        ("simulated server", |r| if r.simulated { "yes".into() } else { "no".into() }),
-        ("server version", |r| {
-            r.servers.first().and_then(|s| s.version.clone()).unwrap_or_else(unknown)
-        }),
-        ("number of servers", |r| r.servers.len().to_string()),
-        ("GPU", |r| match r.gpus.first() {
-            Some(gpu) => format!("{} × {gpu}", r.gpus.len()),
-            None => unknown(),
-        }),
-        ("cache configuration", |r| {
-            r.servers.first().map(|s| format!("{:?}", s.cache_config)).unwrap_or_else(unknown)
-        }),
-        ("scenario", |r| r.scenario.clone()),
-        ("corpus", |r| {
-            let sha: String = r.corpus.sha256.chars().take(12).collect();
-            if sha.is_empty() { unknown() } else { format!("{} ({sha})", r.corpus.file) }
-        }),
-        ("seed", |r| r.seed.to_string()),
-        ("endpoint", |r| format!("{}{}", r.endpoint, if r.stream { "" } else { ", not streamed" })),
-        ("max_tokens", |r| r.max_tokens.map_or_else(|| "none".into(), |n| n.to_string())),
-        ("ignore_eos", |r| r.ignore_eos.to_string()),
-        ("load generator's CPU", |r| r.client_cpu.clone().unwrap_or_else(unknown)),
-        ("arrival clock", |r| r.clock.as_str().to_owned()),
-    ];
-    let differing = facts.into_iter().filter_map(|(what, of)| {
-        let values: Vec<String> = summaries.iter().map(|s| of(&s.run)).collect();
-        values
-            .windows(2)
-            .any(|pair| pair[0] != pair[1])
-            .then(|| Difference { what: what.into(), values })
-    });
-    let complete = |s: &Summary| s.run.status == RunStatus::Complete;
-    let status = || {
-        summaries.iter().map(|s| if complete(s) { "complete" } else { "not complete" }.to_owned())
-    };
-    let cut_short = (!summaries.iter().all(complete))
-        .then(|| Difference { what: "run".into(), values: status().collect() });
-    differing.chain(cut_short).collect()
-}
-
-fn unknown() -> String {
-    "unknown".into()
 }
 
 impl Difference {

@@ -75,7 +75,8 @@ mod tests {
     fn run(results: &Path, name: &str, started: u64) -> PathBuf {
         let dir = results.join(name);
         fs::create_dir_all(&dir).expect("a folder");
-        fs::write(layout::manifest_path(&dir), format!("{{\"wall_start_unix_ns\": {started}}}")).expect("a file");
+        fs::write(layout::manifest_path(&dir), format!("{{\"wall_start_unix_ns\": {started}}}"))
+            .expect("a file");
         dir
     }
 

@@ -70,6 +70,8 @@ impl Stat {
         let at = |q: f64| {
             let (low, high) = interval(sorted, q);
             let value = quantile(sorted, q)?;
+            // Of few samples the estimate may lie a little outside: the interval is widened to hold it.
+            let (low, high) = (low.map(|l| l.min(value)), high.map(|h| h.max(value)));
             Some(Percentile { value, low, high, low_samples: (n as u64) < sample_floor(q) })
         };
         Some(Self {
@@ -99,6 +101,12 @@ mod tests {
         assert_eq!((one.count, one.mean, one.min, one.max, one.p99.value), (1, 5.0, 5.0, 5.0, 5.0));
         assert_eq!((one.std_dev, one.mean_low, one.p50.low), (None, None, None));
         assert!(one.p50.low_samples && one.p99.low_samples);
+    }
+
+    #[test]
+    fn an_interval_holds_its_estimate() {
+        let two = Stat::of([10.0, 20.0]).expect("two samples");
+        assert_eq!((two.p99.value, two.p99.low, two.p99.high), (19.9, Some(19.9), None));
     }
 
     #[test]

@@ -64,6 +64,16 @@ pub(crate) fn fit(value: f64, width: usize) -> String {
     if power.len() <= width { power } else { "#".repeat(width) }
 }
 
+/// [`count`] in at most `width` columns, as [`fit`] does it.
+pub(crate) fn fit_count(n: u64, width: usize) -> String {
+    let whole = count(n);
+    if whole.len() <= width {
+        return whole;
+    }
+    let without_commas = n.to_string();
+    if without_commas.len() <= width { without_commas } else { fit(n as f64, width) }
+}
+
 /// Nanoseconds as milliseconds, [`number`].
 pub(crate) fn ms(ns: f64) -> String {
     number(ns / 1e6)
@@ -164,7 +174,7 @@ pub(crate) fn wrap(text: &str, max: usize, indent: usize) -> Vec<String> {
             line = format!("{margin}{word}");
         }
         while line.width() > max {
-            let (head, tail) = split_at(&line, max, indent);
+            let (head, tail) = split_at(&line, max);
             lines.push(head);
             line = format!("{margin}{tail}");
         }
@@ -173,13 +183,24 @@ pub(crate) fn wrap(text: &str, max: usize, indent: usize) -> Vec<String> {
     lines
 }
 
-/// Splits at `max` columns; takes at least one character beyond `indent`, so that it ends.
-fn split_at(line: &str, max: usize, indent: usize) -> (String, String) {
+/// Parts joined by ` · ` and [`wrap`]ped between them, so that a number stays with its unit;
+/// a part that is too long for a line is broken all the same.
+pub(crate) fn wrap_parts(parts: &[String], max: usize, first: usize, indent: usize) -> Vec<String> {
+    const GLUE: &str = "\u{a0}";
+    let glued: Vec<String> = parts.iter().map(|part| part.replace(' ', GLUE)).collect();
+    let text = format!("{}{}", " ".repeat(first), glued.join(&format!("{GLUE}· ")));
+    wrap(&text, max, indent).iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// Splits at `max` columns; takes at least one character beyond the spaces at its start, so that
+/// wrapping ends.
+fn split_at(line: &str, max: usize) -> (String, String) {
+    let margin = line.chars().take_while(|c| *c == ' ').count();
     let mut used = 0;
     let mut at = line.len();
     for (seen, (i, c)) in line.char_indices().enumerate() {
         used += c.width().unwrap_or(0);
-        if used > max && seen > indent {
+        if used > max && seen > margin {
             at = i;
             break;
         }
@@ -217,6 +238,10 @@ mod tests {
         check(9.99e15, 6, "1e16");
         check(999_960.0, 5, "1.0M");
         check(1e300, 3, "###");
+        assert_eq!(
+            [7, 1_234, 123_456, u64::MAX].map(|n| fit_count(n, 5)),
+            ["7", "1,234", "123k", "2e19"]
+        );
     }
 
     #[test]
@@ -244,8 +269,10 @@ mod tests {
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut("漢字漢字", 5), "漢字…");
         assert_eq!(wrap("one two three", 8, 2), ["one two", "  three"]);
-        assert_eq!(wrap("  one two", 6, 4), ["  one", "    two"]);
+        assert_eq!(wrap("  one two", 7, 4), ["  one", "    two"]);
         assert_eq!(wrap("", 6, 4), [""]);
+        let parts = ["lag 0 ms".to_owned(), "in 3 chunks".to_owned(), "x".to_owned()];
+        assert_eq!(wrap_parts(&parts, 20, 2, 4), ["  lag 0 ms ·", "    in 3 chunks · x"]);
         assert_eq!(wrap("abcdefghij", 4, 2), ["abcd", "  ef", "  gh", "  ij"]);
         assert_eq!(wrap("漢字漢字", 5, 2), ["漢字", "  漢", "  字"]);
     }

@@ -64,8 +64,8 @@ fn letters() -> impl Iterator<Item = String> {
 
 fn tables(metric: &ComparedMetric, runs: usize, look: &Look<'_>) -> Vec<String> {
     let better = match metric.better {
-        Better::Higher => "higher is better",
-        Better::Lower => "lower is better",
+        Better::Higher => "(higher is better)",
+        Better::Lower => "(lower is better)",
     };
     let mut lines = vec![format!(
         "  {} {}",
@@ -119,6 +119,9 @@ fn change(metric: &ComparedMetric, cell: Option<&ComparedCell>) -> Cell {
     } else {
         format!("×{}", text::fit(change + 1.0, 6))
     };
+    if change == 0.0 {
+        return Cell::new("=");
+    }
     if cell.apart == Some(false) {
         return Cell::painted(format!("{shown}?"), Tone::Faint);
     }
@@ -126,9 +129,5 @@ fn change(metric: &ComparedMetric, cell: Option<&ComparedCell>) -> Cell {
         Better::Higher => change > 0.0,
         Better::Lower => change < 0.0,
     };
-    match (change == 0.0, good) {
-        (true, _) => Cell::new(shown),
-        (_, true) => Cell::painted(shown, Tone::Good),
-        (_, false) => Cell::painted(shown, Tone::Bad),
-    }
+    Cell::painted(shown, if good { Tone::Good } else { Tone::Bad })
 }

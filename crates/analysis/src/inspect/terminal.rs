@@ -60,12 +60,8 @@ fn one(request: &InspectedRequest, whole: bool, look: &Look<'_>) -> Vec<String> 
             .map_or_else(String::new, |m| format!(": {}", shown(m)));
         lines.extend(text::wrap(&format!("    {cause}{status}{message}"), look.columns(), 6));
     }
-    let figures = figures(request);
-    lines.extend(
-        text::wrap(&format!("    {figures}"), look.columns(), 6)
-            .iter()
-            .map(|l| look.paint(Tone::Faint, l)),
-    );
+    let figures = text::wrap_parts(&figures(request), look.columns(), 4, 6);
+    lines.extend(figures.iter().map(|line| look.paint(Tone::Faint, line)));
     for message in request.prompt.iter().flatten() {
         lines.extend(block(&shown(&message.role), &message.content, whole, look));
     }
@@ -79,7 +75,7 @@ fn one(request: &InspectedRequest, whole: bool, look: &Look<'_>) -> Vec<String> 
     lines
 }
 
-fn figures(request: &InspectedRequest) -> String {
+fn figures(request: &InspectedRequest) -> Vec<String> {
     let time = |ns: Option<u64>| ns.map_or_else(|| NONE.into(), |ns| text::time(ns as f64));
     let tokens = |n: Option<u32>| n.map_or_else(|| NONE.into(), |n| text::count(u64::from(n)));
     let mut parts = vec![
@@ -106,7 +102,7 @@ fn figures(request: &InspectedRequest) -> String {
     parts
         .extend(request.server_ttft_ms.map(|ms| format!("server's TTFT {}", text::time(ms * 1e6))));
     parts.extend(request.server_queue_ms.map(|ms| format!("its queue {}", text::time(ms * 1e6))));
-    parts.join(" · ")
+    parts
 }
 
 /// A text under its name, wrapped and made harmless.

@@ -48,7 +48,7 @@ fn row(name: &str, stat: Option<Stat>) -> Vec<Cell> {
         cells.extend((0..=PERCENTILES.len()).map(|_| percentile(None, 7)));
         return cells;
     };
-    cells.push(Cell::new(text::fit(stat.count as f64, 10)));
+    cells.push(Cell::new(text::fit_count(stat.count, 10)));
     cells.push(Cell::new(format!("{} ", text::fit(stat.mean / 1e6, 7))));
     cells.extend(PERCENTILES.iter().map(|(_, of)| percentile(Some(of(&stat)), 7)));
     cells

@@ -29,14 +29,17 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
         let text = "SIMULATED SERVER: no figure of this run speaks of real hardware";
         lines.extend(paint(text, look, Tone::Doubt, 2));
     }
-    let mut facts = vec![
-        format!(
-            "{} in {}",
-            text::of(summary.totals.requests, "request", "requests"),
-            text::of(summary.stages.len() as u64, "stage", "stages")
-        ),
-        format!("{} more of warm-up, in no figure", text::count(summary.totals.warmup_requests)),
-    ];
+    let mut facts = vec![format!(
+        "{} in {}",
+        text::of(summary.totals.requests, "request", "requests"),
+        text::of(summary.stages.len() as u64, "stage", "stages")
+    )];
+    if summary.totals.warmup_requests > 0 {
+        facts.push(format!(
+            "{} more of warm-up, in no figure",
+            text::count(summary.totals.warmup_requests)
+        ));
+    }
     facts.extend(run.seconds.map(|s| format!("{} in all", text::time(s * 1e9))));
     facts.extend(
         run.corpus.mean_tokens.map(|mean| format!("{} prompt tokens mean", text::number(mean))),
@@ -51,7 +54,8 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     if run.status != RunStatus::Complete {
         facts.push("not complete".into());
     }
-    lines.extend(paint(&facts.join(" · "), look, Tone::Faint, 2));
+    let wrapped = text::wrap_parts(&facts, look.columns(), 0, 2);
+    lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
     lines
 }
 
@@ -91,8 +95,8 @@ pub(super) fn verdict(summary: &Summary, look: &Look<'_>) -> Vec<String> {
         lines.extend(check_lines(check, look));
     }
     if lines.is_empty() {
-        let line = format!("✓ nothing to doubt: {} passed", text::of(passed, "check", "checks"));
-        lines.extend(paint(&line, look, Tone::Good, 2));
+        let line = format!("  ✓ nothing to doubt: {} passed", text::of(passed, "check", "checks"));
+        lines.extend(paint(&line, look, Tone::Good, 4));
     }
     let unknown: Vec<&str> = verdict.with(CheckStatus::Unknown).map(|c| c.kind.title()).collect();
     if !unknown.is_empty() {
@@ -111,19 +115,21 @@ fn check_lines(check: &Check, look: &Look<'_>) -> Vec<String> {
         CheckStatus::Fail => ("FAIL", Tone::Bad),
         _ => ("WARN", Tone::Doubt),
     };
-    let first = format!("{word} {}: {}", check.kind.title(), text::shown(&check.figure, false));
-    let mut lines = text::wrap(&first, look.columns(), 5);
+    let first = format!("  {word} {}: {}", check.kind.title(), text::shown(&check.figure, false));
+    let mut lines = text::wrap(&first, look.columns(), 7);
     if let Some(line) = lines.first_mut() {
-        *line = format!("{}{}", look.paint(tone, word), &line[word.len()..]);
+        *line = line.replacen(word, &look.paint(tone, word), 1);
     }
-    let advice = check.advice.as_deref().map_or_else(String::new, |a| format!(" → {a}"));
-    lines.extend(text::wrap(&format!("     {}{advice}", check.meaning), look.columns(), 5));
+    lines.extend(text::wrap(&format!("       {}", check.meaning), look.columns(), 7));
+    if let Some(advice) = &check.advice {
+        lines.extend(text::wrap(&format!("       → {advice}"), look.columns(), 9));
+    }
     lines
 }
 
 pub(super) fn warnings(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     let warning =
-        |w: &String| paint(&format!("note: {}", text::shown(w, false)), look, Tone::Doubt, 6);
+        |w: &String| paint(&format!("  note: {}", text::shown(w, false)), look, Tone::Doubt, 8);
     summary.warnings.iter().flat_map(warning).collect()
 }
 

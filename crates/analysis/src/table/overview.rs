@@ -32,6 +32,9 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     if marked {
         note("* few samples for this percentile");
     }
+    if summary.stages.iter().any(|s| verdict(s).text.ends_with('?')) {
+        note("? the figure's 95 % interval lies on both sides of the limit");
+    }
     if whole {
         note("~ of the whole stage, start and end included: full load held too short");
     }
@@ -66,10 +69,10 @@ fn row(stage: &StageSummary) -> Vec<Cell> {
     let label = text::cut(&text::shown(&stage.label, false), if whole { 39 } else { 40 });
     vec![
         Cell::new(if whole { format!("{label}~") } else { label }),
-        Cell::new(text::fit(stage.requests as f64, 5)),
+        Cell::new(text::fit_count(stage.requests, 5)),
         match stage.failed {
             0 => Cell::new("0"),
-            n => Cell::painted(text::fit(n as f64, 5), Tone::Bad),
+            n => Cell::painted(text::fit_count(n, 5), Tone::Bad),
         },
         Cell::new(rate(figures.and_then(|f| f.completed_per_s), 6)),
         Cell::new(rate(figures.and_then(|f| f.output_tokens_per_s), 9)),
