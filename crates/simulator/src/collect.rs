@@ -16,7 +16,7 @@ use crate::stream::{finish_word, json};
 pub(crate) async fn run(mut generation: Generation) -> Result<String, Refusal> {
     let mut wholes: Vec<Piece> = (0..generation.job.choices()).map(|_| Piece::default()).collect();
     while !generation.is_finished() {
-        let pieces = generation.pieces(1).await.ok_or_else(Refusal::engine_dead)?;
+        let pieces = generation.pieces(None).await.ok_or_else(Refusal::engine_dead)?;
         for (index, piece) in pieces {
             let whole = &mut wholes[index as usize];
             whole.text.push_str(&piece.text);

@@ -110,11 +110,7 @@ impl Driver {
             if !self.engine.has_work() {
                 return; // Every handle is gone.
             }
-            let now = self.epoch.elapsed();
-            let begin = match start.take() {
-                Some(planned) if now.saturating_sub(planned) < LATEST => planned,
-                _ => now,
-            };
+            let begin = next_start(start.take(), self.epoch.elapsed());
             let Some(outcome) = self.engine.step(begin) else { continue };
             if !self.wait(outcome.ends_at) {
                 return;
@@ -209,6 +205,11 @@ impl Driver {
     }
 }
 
+/// When a step begins: at once, or when the one before it ended, unless that is too long ago.
+fn next_start(planned: Option<Duration>, now: Duration) -> Duration {
+    planned.filter(|&planned| now.saturating_sub(planned) < LATEST).unwrap_or(now)
+}
+
 fn finished(metrics: &mut EngineMetrics, reader: &Reader, finish: &Finish) {
     let mut request = lock(&reader.request);
     request.left = request.left.saturating_sub(1);
@@ -222,4 +223,20 @@ fn finished(metrics: &mut EngineMetrics, reader: &Reader, finish: &Finish) {
 /// The data stays whole if a holder panicked: every change is a sum or a set.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_delays_do_not_add_up_and_long_ones_are_given_up() {
+        let us = Duration::from_micros;
+        assert_eq!(next_start(None, us(70)), us(70));
+        // Woken 100 µs late after each of 50 steps of 1 ms: the 51st still begins on time.
+        let end = (0..50)
+            .fold(us(0), |planned, _| next_start(Some(planned), planned + us(100)) + us(1000));
+        assert_eq!(end, us(50_000));
+        assert_eq!(next_start(Some(us(1000)), us(9000)), us(9000));
+    }
 }

@@ -11,7 +11,7 @@
 //! | `invalid-utf8=3` | after 3 events one that is not UTF-8 |
 //! | `garbage=3` | after 3 events one that is not JSON |
 //! | `unterminated` | the last event lacks its blank line |
-//! | `tokens-per-chunk=4` | four tokens in each event that carries tokens |
+//! | `tokens-per-chunk=4` | exactly four tokens in each event that carries tokens (else as many as have come) |
 //! | `events-per-write=3` | three events in one write |
 //! | `writes-per-event=2` | each event over two writes |
 //!

@@ -15,7 +15,7 @@ use crate::faults::{Fault, FaultSet};
 use crate::job::Job;
 use crate::refusal::Refusal;
 use crate::state::{Arrival, State};
-use crate::wire::{AnswerBody, Cut, stall};
+use crate::wire::{APART, AnswerBody, Cut, stall};
 use crate::{collect, stream};
 
 /// Header in which a client asks for faults.
@@ -78,6 +78,7 @@ async fn whole_body(text: String, faults: &FaultSet) -> AnswerBody {
                 return AnswerBody::stream(|frames| async move {
                     // A client that left needs no cut.
                     let _left = frames.send(Ok(bytes.into())).await;
+                    tokio::time::sleep(APART).await;
                     let _left = frames.send(Err(Cut)).await;
                 });
             }
@@ -149,18 +150,25 @@ impl Generation {
         }
     }
 
-    /// The next pieces of the answers, one a choice that moved on, with the choice's index. Tokens that
-    /// have come by now, or `together` of them, make one piece. None when the engine is gone.
-    pub(crate) async fn pieces(&mut self, together: usize) -> Option<Vec<(u32, Piece)>> {
+    /// The next pieces of the answers, one a choice that moved on, with the choice's index. All tokens
+    /// that have come by now make a piece together, as with vLLM when it is late; or exactly so many,
+    /// where `exactly` says. None when the engine is gone.
+    pub(crate) async fn pieces(&mut self, exactly: Option<usize>) -> Option<Vec<(u32, Piece)>> {
         let mut outputs = vec![self.tokens.recv().await?];
-        while let Ok(output) = self.tokens.try_recv() {
-            outputs.push(output);
-        }
-        // Held back until there are enough, or the last of them is the end.
-        while outputs.len() < together
-            && outputs.last().is_some_and(|output| output.finish.is_none())
-        {
-            outputs.push(self.tokens.recv().await?);
+        match exactly {
+            None => {
+                while let Ok(output) = self.tokens.try_recv() {
+                    outputs.push(output);
+                }
+            }
+            Some(count) => {
+                let ended = |outputs: &[TokenOutput]| {
+                    outputs.last().is_some_and(|last| last.finish.is_some())
+                };
+                while outputs.len() < count && !ended(&outputs) {
+                    outputs.push(self.tokens.recv().await?);
+                }
+            }
         }
         for output in &outputs {
             if let Kind::First { cached_tokens, created_cache_tokens, .. } = output.kind {

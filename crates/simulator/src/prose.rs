@@ -105,6 +105,11 @@ impl Iterator for Prose {
     }
 }
 
+/// Builds the word lists now, so that the first request does not wait for them.
+pub(crate) fn warm_up() {
+    Lexicon::shared();
+}
+
 /// Draws the length of an answer that ends by itself, the end-of-sequence token included: at least one.
 pub(crate) fn draw_length(length: AnswerLength, seed: u64) -> u32 {
     // A stream of its own, so that the length says nothing about the text.

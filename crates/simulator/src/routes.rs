@@ -103,10 +103,10 @@ async fn answer(
     if !methods.split(", ").any(|allowed| method == allowed) {
         return Err(Refusal::method_not_allowed(methods));
     }
-    if let Some(key) = state.config.api_key.as_ref().filter(|_| path.starts_with("/v1")) {
-        if !key.accepts(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes)) {
-            return Err(Refusal::unauthorized());
-        }
+    if let Some(key) = state.config.api_key.as_ref().filter(|_| path.starts_with("/v1"))
+        && !key.accepts(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes))
+    {
+        return Err(Refusal::unauthorized());
     }
     match route {
         Route::Generate(endpoint) => generate(state, endpoint, headers, body).await,

@@ -19,6 +19,7 @@ use crate::config::SimulatorConfig;
 use crate::driver::{Command, EngineHandle};
 use crate::error::SimulatorError;
 use crate::metrics::EngineMetrics;
+use crate::prose;
 use crate::routes::serve;
 use crate::state::State;
 
@@ -44,6 +45,7 @@ impl Simulator {
     /// A setting out of its range, an address that cannot be listened on, or threads that do not start.
     pub async fn start(config: SimulatorConfig, addr: SocketAddr) -> Result<Self, SimulatorError> {
         config.check()?;
+        prose::warm_up();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Builder::new_multi_thread()
             .worker_threads(config.worker_threads.unwrap_or(processors.min(2)))

@@ -19,22 +19,26 @@ pub(crate) async fn run(
     frames: mpsc::Sender<Result<Bytes, Cut>>,
     faults: FaultSet,
 ) {
-    let together = faults.find(|fault| match fault {
+    let exactly = faults.find(|fault| match fault {
         Fault::TokensPerChunk(count) => Some(count as usize),
         _ => None,
     });
     let mut wire = Wire::new(frames, faults);
-    if write(&mut generation, &mut wire, together.unwrap_or(1)).await.is_ok() {
+    if write(&mut generation, &mut wire, exactly).await.is_ok() {
         // A client that left does not miss the end; a fault that ends early is meant.
         let _early = wire.done().await;
     }
 }
 
-async fn write(generation: &mut Generation, wire: &mut Wire, together: usize) -> Result<(), Over> {
+async fn write(
+    generation: &mut Generation,
+    wire: &mut Wire,
+    exactly: Option<usize>,
+) -> Result<(), Over> {
     let mut begun = vec![Begun::default(); generation.job.choices() as usize];
     let mut opened = false;
     while !generation.is_finished() {
-        let Some(pieces) = generation.pieces(together).await else {
+        let Some(pieces) = generation.pieces(exactly).await else {
             let error = ApiError::vllm(
                 "EngineCore encountered an issue.",
                 "InternalServerError",

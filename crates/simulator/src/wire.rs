@@ -14,7 +14,7 @@ use vllm_bench_protocol::{ApiError, sse};
 use crate::faults::{Fault, FaultSet};
 
 /// Between writes that shall reach the client apart.
-const APART: Duration = Duration::from_millis(2);
+pub(crate) const APART: Duration = Duration::from_millis(2);
 
 /// A connection broken on purpose.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +91,10 @@ impl Body for AnswerBody {
                 if let Poll::Ready(frame) = frames.poll_recv(context) {
                     return Poll::Ready(frame.map(|frame| frame.map(Frame::data)));
                 }
-                if let Some(running) = producer {
-                    if running.as_mut().poll(context).is_ready() {
-                        *producer = None;
-                    }
+                if let Some(running) = producer
+                    && running.as_mut().poll(context).is_ready()
+                {
+                    *producer = None;
                 }
                 frames.poll_recv(context).map(|frame| frame.map(|frame| frame.map(Frame::data)))
             }
@@ -214,11 +214,10 @@ impl Wire {
         }
         self.batch.extend_from_slice(&bytes);
         self.batched += 1;
-        Ok(if self.batched >= together.unwrap_or(1) && !keeps_last {
-            self.flush().await?
-        } else {
-            ()
-        })
+        if self.batched >= together.unwrap_or(1) && !keeps_last {
+            return self.flush().await;
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Over> {
