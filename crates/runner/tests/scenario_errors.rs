@@ -47,7 +47,7 @@ fn mistakes_are_shown_at_their_place() {
         ("requests_per_user = 5", "requests = 3, requests_per_user = 5", "s.toml:9:10", "not both"),
         ("requests_per_user = 5", "duration = \"5\"", "s.toml:9:", "a duration with its unit"),
         ("\"2s\"", "\"2\"", "s.toml:11:12", "unit"),
-        ("ttft_p95", "ttft_p96", "s.toml:11:", "ttft_p95"),
+        ("ttft_p95", "ttft_p96", "s.toml:11:", "unknown objective"),
         ("file = \"c.jsonl\"", "", "s.toml:4:1", "missing field `file`"),
         ("[load]", "[load", "s.toml:8:", ""),
         ("name = \"t\"", "name = \"a/b\"", "s.toml:1:1", "letters"),
