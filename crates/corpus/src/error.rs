@@ -61,7 +61,7 @@ pub enum CorpusError {
     },
     /// A file is needed, is not here, and downloads were switched off.
     #[error(
-        "{file} of {repo} is not here and downloads are switched off\n  looked in {}\n  give a local copy: --source NAME=PATH, or run once with network",
+        "{file} of {repo} is not here and downloads are switched off\n  looked in {}\n  give a local copy (--source NAME=PATH, --tokenizer PATH), or run once with network",
         cache.display()
     )]
     Offline {

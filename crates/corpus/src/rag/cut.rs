@@ -3,19 +3,21 @@
 use super::text::{sentence_ends, word_ends};
 use crate::Measure;
 
-/// What is left of a cut passage has at least this many tokens of text.
-pub(super) const LEAST: u32 = 16;
+/// What is left of a cut passage has at least this many tokens of text, in a prompt that aims at `target`.
+pub(super) fn least_left(target: u32) -> u32 {
+    (target / 80).clamp(4, 16)
+}
 
 /// Where to cut `block` (its body begins at `body`) so that about `want` tokens are left: behind a sentence if one ends
-/// within `slack` tokens of that, else behind a word. `None` when nearly nothing would be left.
+/// within `slack` tokens of that, else behind a word. `None` when fewer than `least` would be left.
 pub(super) fn cut(
     block: &str,
     body: usize,
     measure: &Measure,
     want: u32,
     slack: u32,
+    least: u32,
 ) -> Option<usize> {
-    let least = measure.tokens_before(body) + LEAST;
     if want >= measure.tokens() {
         return Some(block.len());
     }
@@ -57,7 +59,7 @@ mod tests {
         let block = format!("Title\n{}", "One sentence has exactly eight words in it. ".repeat(8));
         let measure = BuiltInCounter::new().measure(&block).expect("counts");
         let left = |want, slack| {
-            cut(&block, 6, &measure, want, slack)
+            cut(&block, 6, &measure, want, slack, 18)
                 .map(|end| (&block[..end], measure.tokens_before(end)))
         };
         let (text, tokens) = left(40, 6).expect("long enough");
@@ -72,7 +74,7 @@ mod tests {
     fn text_without_spaces_is_cut_too() {
         let block = "语".repeat(200);
         let measure = BuiltInCounter::new().measure(&block).expect("counts");
-        let end = cut(&block, 0, &measure, 20, 2).expect("long enough");
+        let end = cut(&block, 0, &measure, 20, 2, 4).expect("long enough");
         assert!(measure.tokens_before(end) <= 20 && block.is_char_boundary(end));
     }
 }

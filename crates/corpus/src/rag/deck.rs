@@ -36,14 +36,25 @@ impl Deck {
         }
     }
 
-    /// A passage for the first place.
+    /// A passage for the first place; to be [noted](Self::note) or given back.
     pub(super) fn opening(&mut self) -> Option<usize> {
-        let at = self.openings.pop_front()?;
-        self.note(at);
-        Some(at)
+        self.openings.pop_front()
     }
 
-    /// A passage for a later place, none of `taken`; `None` when there is no other. `passages` measures ahead of need.
+    /// Whether there is another one.
+    pub(super) fn has_opening(&self) -> bool {
+        !self.openings.is_empty()
+    }
+
+    /// Puts first passages back, the first of them uppermost.
+    pub(super) fn give_back_openings(&mut self, passages: Vec<usize>) {
+        for at in passages.into_iter().rev() {
+            self.openings.push_front(at);
+        }
+    }
+
+    /// A passage for a later place, none of `taken`; `None` when there is no other. `passages` measures ahead of need. It is
+    /// dealt when it is [noted](Self::note), or [given back](Self::give_back).
     pub(super) fn filler(
         &mut self,
         taken: &[usize],
@@ -64,17 +75,21 @@ impl Deck {
                 None => break None,
             }
         };
-        for at in passed_over.into_iter().rev() {
-            self.order.push_front(at);
-        }
+        self.give_back(passed_over);
         if let Some(at) = found {
             passages.measure_ahead(at, &self.order)?;
-            self.note(at);
         }
         Ok(found)
     }
 
-    /// A passage that stands in a prompt without having been dealt: the one its question is about.
+    /// Puts passages back on top, the first of them uppermost.
+    pub(super) fn give_back(&mut self, passages: Vec<usize>) {
+        for at in passages.into_iter().rev() {
+            self.order.push_front(at);
+        }
+    }
+
+    /// A passage stands in a prompt, drawn or because the question is about it.
     pub(super) fn note(&mut self, at: usize) {
         if !self.dealt.insert(at) {
             self.reused.insert(at);

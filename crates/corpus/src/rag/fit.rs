@@ -3,7 +3,7 @@
 use vllm_bench_protocol::ChatMessage;
 
 use super::choose::{Passages, block, body_at};
-use super::cut::{LEAST, cut};
+use super::cut::{cut, least_left};
 use super::plan::Plan;
 use crate::source::Exchange;
 use crate::uniqueness::Opening;
@@ -93,15 +93,15 @@ impl Writer<'_> {
         let block = block(passage);
         let now = plan.cut.map_or(block.len(), |(_, end)| end);
         let want = i64::from(measure.tokens_before(now)) + by;
-        let least = i64::from(measure.tokens_before(body_at(passage)) + LEAST);
-        if want < least && index > 0 {
+        let least = measure.tokens_before(body_at(passage)) + least_left(plan.target);
+        if want < i64::from(least) && index > 0 {
             // Nothing of it would be left: the one before it is cut next.
             plan.passages.remove(index);
             plan.cut = None;
             return true;
         }
-        let end =
-            cut(&block, body_at(passage), measure, want.max(least) as u32, self.tolerance / 2);
+        let want = want.max(i64::from(least)) as u32;
+        let end = cut(&block, body_at(passage), measure, want, self.tolerance / 2, least);
         match end {
             Some(end) if end != now => {
                 plan.cut = (end < block.len()).then_some((index, end));

@@ -5,8 +5,10 @@ mod choose;
 mod cut;
 mod deck;
 mod fit;
+mod job;
 mod plan;
 mod text;
 
-pub(crate) use assemble::{assemble, common_head};
+pub(crate) use assemble::assemble;
+pub(crate) use job::common_head;
 pub(crate) use text::sentence_ends;

@@ -129,32 +129,33 @@ pub(crate) fn fetch_if_there(
     let mut attempt = 1;
     loop {
         let bar = Bar { progress: &mut *progress, file: file.path.clone(), done: 0, total: 0 };
-        match api.repo(file.repo()).download_with_progress(&file.path, bar) {
+        let error = match api.repo(file.repo()).download_with_progress(&file.path, bar) {
             Ok(path) => {
                 verify(&path, file)?;
                 return Ok(Some(path));
             }
-            Err(error) => match verdict(&error) {
-                Verdict::NotThere => return Ok(None),
-                Verdict::Refused(message) => {
-                    return Err(CorpusError::Download {
-                        url: api.repo(file.repo()).url(&file.path),
-                        message,
-                    });
-                }
-                Verdict::Stale => drop_part(&api, hub, file),
-                Verdict::Again => {}
-            },
+            Err(error) => error,
+        };
+        match verdict(&error) {
+            Verdict::NotThere => return Ok(None),
+            Verdict::Refused(message) => {
+                return Err(CorpusError::Download {
+                    url: api.repo(file.repo()).url(&file.path),
+                    message,
+                });
+            }
+            Verdict::Stale => drop_part(&api, hub, file),
+            Verdict::Again => {}
         }
         attempt += 1;
         if attempt > hub.attempts.max(1) {
             return Err(CorpusError::Download {
                 url: api.repo(file.repo()).url(&file.path),
-                message: format!("gave up after {} attempts", hub.attempts.max(1)),
+                message: format!("{error} ({} attempts)", hub.attempts.max(1)),
             });
         }
         progress(Progress::Note(format!(
-            "{}: connection lost, attempt {attempt} of {}",
+            "{}: {error}; attempt {attempt} of {}",
             file.path, hub.attempts
         )));
         std::thread::sleep(Duration::from_millis(250 << attempt.min(5)));

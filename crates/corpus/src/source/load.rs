@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use super::hub::{HubFile, HubKind, fetch};
-use super::material::{Exchange, Material};
-use super::{Encyclopedia, dolly, folder, passages, prompts, squad};
+use super::material::Material;
+use super::{dolly, folder, invent, passages, prompts, squad};
 use crate::spec::{Footnotes, Form, Pin, SourceKind, SourceManifest, SourceRole, SourceSpec};
 use crate::{BuildOptions, CorpusError, CorpusSpec, Progress, SourceRecord};
 
@@ -89,7 +88,8 @@ pub(crate) fn load(
         let roles = source.roles.as_deref().unwrap_or(kind.roles());
         let before = (material.passages.len(), material.exchanges.len(), material.ready.len());
         if kind == SourceKind::Encyclopedia {
-            records.push(encyclopedia(spec, source, roles, pool, &mut material));
+            let request = Request { source, roles, left: None };
+            records.push(invent::read(spec, source, &request, pool, &mut material));
         } else {
             let mut left = source.take;
             for place in places(source, manifest.as_ref(), options, progress)? {
@@ -254,60 +254,4 @@ fn record(
         records: reading.records,
         left_out,
     })
-}
-
-/// As many articles as the prompts need, each with its question, and the exchanges of earlier turns.
-fn encyclopedia(
-    spec: &CorpusSpec,
-    source: &SourceSpec,
-    roles: &[SourceRole],
-    pool: &ThreadPool,
-    material: &mut Material,
-) -> SourceRecord {
-    let prompts = u64::from(spec.prompts());
-    // An article has some 150 tokens.
-    let needed = prompts * (u64::from(spec.length().mean_tokens) / 90 + 2);
-    let count = source.take.unwrap_or(needed);
-    let book = Encyclopedia::new(spec.seed);
-    let articles: Vec<_> =
-        pool.install(|| (0..count).into_par_iter().map(|i| book.article(i)).collect());
-    let request = Request { source, roles, left: None };
-    for article in articles {
-        let about = material.passage(Some(&article.title), &article.text, request.passages());
-        if request.questions() {
-            material.exchange(Exchange {
-                question: article.question,
-                answer: Some(article.answer),
-                passage: about,
-                as_question: true,
-                as_history: false,
-            });
-        }
-    }
-    if request.history() {
-        let turns = prompts * u64::from(spec.rag.history_turns);
-        // A tenth more, for those that turn out too long.
-        let count = turns + turns / 10 + 8;
-        let exchanges: Vec<_> =
-            pool.install(|| (0..count).into_par_iter().map(|i| book.exchange(i)).collect());
-        for (question, answer) in exchanges {
-            material.exchange(Exchange {
-                question,
-                answer: Some(answer),
-                passage: None,
-                as_question: false,
-                as_history: true,
-            });
-        }
-    }
-    SourceRecord {
-        name: source.name(),
-        file: "built-in encyclopedia 1".to_owned(),
-        sha256: None,
-        as_pinned: None,
-        licence: None,
-        attribution: None,
-        records: count,
-        left_out: 0,
-    }
 }

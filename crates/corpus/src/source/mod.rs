@@ -5,6 +5,7 @@ mod dolly;
 pub(crate) mod encyclopedia;
 mod folder;
 mod hub;
+mod invent;
 mod jsonl;
 mod load;
 mod material;

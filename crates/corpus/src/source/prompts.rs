@@ -53,10 +53,10 @@ fn prompt(row: &Map<String, Value>) -> Result<Ready, String> {
             None => vec![ChatMessage::user(text)],
         }
     };
-    if let Some(system) = jsonl::text(row, &["system", "system_prompt"]).filter(|s| !s.is_empty()) {
-        if messages.first().is_none_or(|m| m.role != Role::System) {
-            messages.insert(0, ChatMessage::system(system));
-        }
+    if let Some(system) = jsonl::text(row, &["system", "system_prompt"]).filter(|s| !s.is_empty())
+        && messages.first().is_none_or(|m| m.role != Role::System)
+    {
+        messages.insert(0, ChatMessage::system(system));
     }
     let mut reference = jsonl::text(row, &REFERENCE_KEYS).map(str::to_owned);
     // A prompt ends with the person's turn; what the model said after it is the reference.

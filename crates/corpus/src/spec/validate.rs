@@ -130,14 +130,11 @@ impl CorpusSpec {
             if source.take == Some(0) {
                 return fault("take", "must be at least 1".into(), None);
             }
-            if let (Some(kind), Some(roles)) = (source.kind, &source.roles) {
-                if let Some(role) = roles.iter().find(|role| !kind.roles().contains(role)) {
-                    return fault(
-                        "use",
-                        format!("a source of kind {} has no {}", kind.as_str(), word(*role)),
-                        None,
-                    );
-                }
+            if let (Some(kind), Some(roles)) = (source.kind, &source.roles)
+                && let Some(role) = roles.iter().find(|role| !kind.roles().contains(role))
+            {
+                let message = format!("a source of kind {} has no {}", kind.as_str(), word(*role));
+                return fault("use", message, None);
             }
             let ready = source.kind == Some(SourceKind::Prompts);
             if source.kind.is_some() && ready != (self.form == Form::ReadyMade) {

@@ -161,7 +161,9 @@ impl ServerCounter {
         if !status.is_success() {
             let words = ApiError::from_body(&body).message;
             let advice = match status.as_u16() {
-                401 | 403 => "\n  give the key: --api-key, or API_KEY in the environment",
+                401 | 403 => {
+                    "\n  give the key: VLLM_API_KEY in the environment or in .env, or --api-key-file"
+                }
                 404 if url.ends_with("/tokenize") => {
                     "\n  this server has no /tokenize: count with a tokenizer, --tokenizer MODEL-OR-PATH"
                 }

@@ -30,7 +30,7 @@ impl Names {
     pub(super) fn new(dice: &mut Dice) -> Self {
         // COUNT has the prime factors 2, 3 and 5: any factor without them makes the mapping one to one.
         let mut factor = COUNT / 3 + dice.below(COUNT / 3);
-        while factor % 2 == 0 || factor % 3 == 0 || factor % 5 == 0 {
+        while [2, 3, 5].iter().any(|&p| factor.is_multiple_of(p)) {
             factor += 1;
         }
         Self { factor, shift: dice.below(COUNT) }
