@@ -95,8 +95,9 @@ async function assertDrawn(page, expected) {
   }
 }
 
+// All texts of a chart, sorted: a redraw may put them in another order.
 const label = (page, id) => page.evaluate(
-  (i) => [...document.querySelectorAll(`#chart-${i} svg text`)].map((t) => t.textContent).join('|'), id,
+  (i) => [...document.querySelectorAll(`#chart-${i} svg text`)].map((t) => t.textContent).sort().join('|'), id,
 );
 
 for (const sight of Object.keys(SIGHTS)) {
@@ -232,11 +233,11 @@ describe('what a reader does', () => {
     await page.mouse.wheel(0, -600);
     await page.keyboard.up('Shift');
     await page.waitForFunction((old) => [...document.querySelectorAll('#chart-gpu-power svg text')]
-      .map((t) => t.textContent).join('|') !== old, before);
+      .map((t) => t.textContent).sort().join('|') !== old, before);
     await page.locator('#throughput-over-time [data-act=reset]').click();
     await page.mouse.move(0, 0);
     await page.waitForFunction((old) => [...document.querySelectorAll('#chart-gpu-power svg text')]
-      .map((t) => t.textContent).join('|') === old, before);
+      .map((t) => t.textContent).sort().join('|') === old, before);
     await assertClean(opened);
     await opened.close();
   });
