@@ -6,6 +6,29 @@
 //! side by side; [`inspect`] picks single requests. [`charts`] and [`report`] draw.
 //!
 //! Warm-up stages are read but never enter a figure; failed requests never enter a latency.
+//!
+//! ```
+//! use vllm_bench_analysis::Stat;
+//!
+//! let ttft_ms = Stat::of([142.0, 151.0, 139.0]).expect("three samples");
+//! assert_eq!((ttft_ms.count, ttft_ms.p50.value), (3, 142.0));
+//! assert!(ttft_ms.p95.low_samples, "three samples are too few for p95");
+//! assert_eq!(Stat::of([]), None);
+//! ```
+//!
+//! A whole run:
+//!
+//! ```no_run
+//! use vllm_bench_analysis::{Dataset, ReportFiles, Summary, table};
+//!
+//! # fn main() -> Result<(), vllm_bench_analysis::AnalysisError> {
+//! let dataset = Dataset::open("results/latest")?;
+//! let summary = Summary::of(&dataset)?;
+//! let text = table::terminal(&summary, &table::Look::PLAIN);
+//! let files = ReportFiles::write(&dataset, &summary)?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod charts;
 mod columns;

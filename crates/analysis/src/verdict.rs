@@ -1,5 +1,6 @@
 //! What speaks for and against believing a run's figures: one check a line of `docs/metrics.md`'s list.
 
+mod cache;
 mod client;
 mod server;
 
@@ -15,7 +16,7 @@ pub(crate) fn judge(dataset: &Dataset, stages: &[StageSummary], totals: &RunTota
     let check = |kind| match kind {
         CheckKind::Errors => errors(totals),
         CheckKind::SentOnce => client::sent_once(dataset),
-        CheckKind::CacheFree => server::cache_free(dataset, stages, totals),
+        CheckKind::CacheFree => cache::cache_free(dataset, stages, totals),
         CheckKind::TokenCounts => server::token_counts(stages),
         CheckKind::EarlyStops => early_stops(dataset, stages, totals),
         CheckKind::ScheduleKept => client::schedule_kept(dataset),

@@ -40,26 +40,77 @@ fn outside_scripts(html: &str) -> String {
     out
 }
 
+/// Tags that the templates write.
+const TAGS: &str = "!doctype a article b body br button caption code dd details div dl dt figcaption figure footer \
+    h1 h2 h3 head header html li main meta noscript p pre rect section span style summary svg table tbody td th \
+    thead title tr ul";
+/// Attributes that the templates write: none loads, none runs.
+const ATTRIBUTES: &str = "aria-hidden aria-label charset class colspan content data-act data-column data-copy \
+    data-value height hidden href html http-equiv id lang name preserveaspectratio role scope tabindex title type \
+    viewbox width x y";
+
 /// No text of a run became markup, and nothing is loaded.
 fn assert_harmless(html: &str, scripts: usize) {
     assert_eq!(html.matches("<script").count(), scripts, "only our own script elements");
     assert_eq!(html.matches("</script>").count(), scripts);
     let markup = outside_scripts(html);
-    for bad in ["<img", "<svg/", "<iframe", "<link", "<base", "<object", "onerror=\"", "onload="] {
-        assert!(
-            !markup.contains(bad) || bad == "onload=" && !markup.contains("<svg/onload"),
-            "{bad}"
-        );
+    let (style, markup) = {
+        let (before, rest) = markup.split_once("<style>").expect("a style sheet");
+        let (style, after) = rest.split_once("</style>").expect("its end");
+        (style.to_owned(), format!("{before}{after}"))
+    };
+    assert!(!style.contains("url(") && !style.contains("@import"), "the style sheet loads nothing");
+    let known = |list: &str, word: &str| list.split_whitespace().any(|w| w == word);
+    for tag in tags(&markup) {
+        let (name, attributes) = tag;
+        assert!(known(TAGS, &name), "an element {name}");
+        for (attribute, value) in attributes {
+            assert!(
+                known(ATTRIBUTES, &attribute),
+                "an attribute {attribute}=\"{value}\" of {name}"
+            );
+            assert!(attribute != "href" || value.starts_with('#'), "a link to {value}");
+        }
     }
-    for attribute in ["src=", "srcset=", "action=", "style=\"", "onclick", "@import", "url("] {
-        assert!(!markup.contains(&format!(" {attribute}")), "{attribute}");
+    assert!(markup.contains("default-src &#x27;none&#x27;"), "a policy that lets nothing in");
+}
+
+type Tag = (String, Vec<(String, String)>);
+
+/// Every start tag of `markup`, as a browser reads it: text in it is escaped, so `<` begins a tag.
+fn tags(markup: &str) -> Vec<Tag> {
+    let mut out = Vec::new();
+    for piece in markup.split('<').skip(1).filter(|p| !p.starts_with('/')) {
+        let name_ends = piece.find([' ', '>', '/']).expect("a tag ends");
+        let mut attributes = Vec::new();
+        let mut rest = piece[name_ends..].trim_start();
+        while !rest.starts_with(['>', '/']) {
+            let name_ends = rest.find(['=', ' ', '>']).expect("an attribute ends");
+            let name = rest[..name_ends].to_ascii_lowercase();
+            rest = &rest[name_ends..];
+            let mut value = "";
+            if let Some(quoted) = rest.strip_prefix("=\"") {
+                let (inside, after) = quoted.split_once('"').expect("a value ends");
+                (value, rest) = (inside, after);
+            }
+            attributes.push((name, value.to_owned()));
+            rest = rest.trim_start();
+        }
+        out.push((piece[..name_ends].to_ascii_lowercase(), attributes));
     }
-    for (at, _) in markup.match_indices("href=\"") {
-        let target: String = markup[at + 6..].chars().take_while(|&c| c != '"').collect();
-        assert!(target.starts_with('#'), "a link to {target}");
-    }
-    assert!(html.contains("default-src 'none'"), "a policy that lets nothing in");
-    assert!(!markup.contains("49"), "no text of a run is a template");
+    out
+}
+
+#[test]
+#[should_panic(expected = "an element img")]
+fn the_check_sees_an_element() {
+    assert_harmless("<script></script><style></style><p><img src=\"x\"></p>", 1);
+}
+
+#[test]
+#[should_panic(expected = "an attribute onclick")]
+fn the_check_sees_a_handler() {
+    assert_harmless("<script></script><style></style><p class=\"a\" onclick=\"b\">", 1);
 }
 
 fn option(chart: &NamedChart) -> serde_json::Value {
@@ -140,10 +191,7 @@ fn the_report_is_one_harmless_file() {
     assert_harmless(&html, 3);
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
     assert!(html.contains("&lt;img src=x onerror="), "the question is shown as it was written");
-    assert!(
-        html.contains("mistralai&#x2f;Mistral-7B-Instruct-v0.3")
-            || html.contains("mistralai/Mistral-7B-Instruct-v0.3")
-    );
+    assert!(html.contains("Mistral-7B-Instruct-v0.3"));
     assert!(html.contains("SIMULATED"));
     for part in [
         "id=\"stages\"",
@@ -164,12 +212,12 @@ fn the_report_is_one_harmless_file() {
 #[test]
 fn a_big_run_stays_below_three_megabytes() {
     let run = synthetic::Run {
-        requests_per_user: 400,
+        requests_per_user: 150,
         concurrency: vec![8, 16, 32],
         ..synthetic::Run::default()
     };
     let made = made(&run);
-    assert!(made.dataset.requests().len() > 20_000);
+    assert!(made.dataset.requests().len() > 8_000);
     let html = report::html(&made.dataset, &made.summary).expect("a page");
     assert!(html.len() < 3_000_000, "{} bytes", html.len());
 }
@@ -215,10 +263,8 @@ fn single_requests_are_shown_with_their_hostile_answers_as_text() {
     let html = report::inspect_html(&made.dataset, &inspection).expect("a page");
     // No charts, so no ECharts.
     assert_harmless(&html, 2);
-    assert!(
-        html.contains("&lt;script&gt;window.pwned=1")
-            || html.contains("&lt;script&gt;window.pwned=1".replace('=', "&#x3d;").as_str())
-    );
+    assert!(html.contains("&lt;script&gt;window.pwned=1"));
+    assert!(html.contains("{{ 7*7 }}{% raw %}"), "an answer is no template");
     assert_eq!(html.matches("<article").count(), inspection.requests.len());
     assert!(html.contains("class=\"chunk\""));
 }

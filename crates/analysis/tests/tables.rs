@@ -254,7 +254,8 @@ fn prompts_come_from_the_corpus_that_was_sent_and_no_other() {
 }
 
 fn stat(value: f64, count: u64) -> Stat {
-    let p = Percentile { value, low: Some(value), high: None, low_samples: count % 2 == 0 };
+    let p =
+        Percentile { value, low: Some(value), high: None, low_samples: count.is_multiple_of(2) };
     Stat {
         count,
         mean: value,
@@ -276,7 +277,7 @@ fn width(line: &str) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No line passes 80 columns, whatever the figures and names.
     #[test]

@@ -138,6 +138,26 @@ fn the_cache_is_seen_in_answers_or_counters() {
     });
 }
 
+/// The head that all prompts share is cached in production too: its whole blocks are allowed.
+#[test]
+fn the_shared_head_may_be_cached_and_nothing_beyond_it() {
+    let head = |cached: u32| {
+        move |run: &mut Run| {
+            run.manifest.corpus.shared_head_tokens = Some(40);
+            run.requests.iter_mut().for_each(|r| r.cached_tokens = Some(cached));
+            let hits = 700 * u64::from(cached);
+            run.manifest.stages[0].engine_after = vec![counters(7_000, 2_800, 700, hits, 0)];
+        }
+    };
+    expect(CheckKind::CacheFree, CheckStatus::Pass, "cached tokens 22,400", head(32));
+    expect(CheckKind::CacheFree, CheckStatus::Fail, "11,200 beyond the shared head", head(48));
+    // A server with larger blocks can cache less of the head.
+    expect(CheckKind::CacheFree, CheckStatus::Fail, "22,400 beyond", |run| {
+        head(32)(run);
+        run.manifest.servers[0].cache_config = [("block_size".to_owned(), "64".to_owned())].into();
+    });
+}
+
 #[test]
 fn token_counts_must_agree() {
     let kind = CheckKind::TokenCounts;

@@ -7,59 +7,11 @@ use vllm_bench_record::{Check, CheckKind, CheckStatus, GpuSource};
 use super::{doubt, pass, unknown};
 use crate::dataset::Dataset;
 use crate::stage::{ServerCounts, StageSummary};
-use crate::summary::RunTotals;
 use crate::text;
 
 /// What to do where the server's counters are missing.
-const READ_METRICS: &str = "Let the server export /metrics where this program can read it.";
-
-/// Up to this share of cached prompt tokens is a warning, more fails.
-const FEW_CACHED: f64 = 0.01;
-
-pub(super) fn cache_free(dataset: &Dataset, stages: &[StageSummary], totals: &RunTotals) -> Check {
-    let kind = CheckKind::CacheFree;
-    let shared = dataset.manifest().corpus.shared_leading_blocks;
-    let told = dataset.measured().filter_map(|row| row.cached_tokens).map(u64::from);
-    let cached: Option<u64> = told.reduce(|a, b| a + b);
-    let hits = sum(stages, |s| s.prefix_cache_hits);
-    let say = |name: &str, n: Option<u64>| {
-        format!("{name} {}", n.map_or_else(|| "unknown".into(), text::count))
-    };
-    let figure = [
-        say("cached tokens", cached),
-        say("server's hits", hits),
-        say("shared leading blocks", shared),
-    ]
-    .join(", ");
-    let Some(most) = cached.max(hits) else {
-        return unknown(
-            kind,
-            figure,
-            "Whether the prefix cache had a part cannot be told: neither answers nor counters speak of it.",
-            "Start the server with --enable-prompt-tokens-details, and let it export /metrics.",
-        );
-    };
-    if most > 0 {
-        let share = most as f64 / totals.prompt_tokens.max(1) as f64;
-        return doubt(
-            kind,
-            if share <= FEW_CACHED { CheckStatus::Warn } else { CheckStatus::Fail },
-            format!("{figure} ({} of the prompt tokens)", text::percent(share)),
-            "Prompt tokens came from the prefix cache: TTFT and throughput look better than a cold cache gives.",
-            "Use unique prompts, restart the server or reset its cache between runs; or call it a warm run.",
-        );
-    }
-    if shared.is_some_and(|n| n > 0) {
-        return doubt(
-            kind,
-            CheckStatus::Warn,
-            figure,
-            "Prompts of the corpus begin alike: this server did not use it, another may.",
-            "Make the corpus anew with vllm-bench-prepare.",
-        );
-    }
-    pass(kind, figure, "Every prompt was computed in full.")
-}
+pub(super) const READ_METRICS: &str =
+    "Let the server export /metrics where this program can read it.";
 
 pub(super) fn token_counts(stages: &[StageSummary]) -> Check {
     let kind = CheckKind::TokenCounts;
@@ -270,6 +222,6 @@ fn counts(stages: &[StageSummary]) -> Vec<ServerCounts> {
 }
 
 /// The sum over the stages that know; `None` when none does.
-fn sum(stages: &[StageSummary], of: fn(&ServerCounts) -> Option<u64>) -> Option<u64> {
+pub(super) fn sum(stages: &[StageSummary], of: fn(&ServerCounts) -> Option<u64>) -> Option<u64> {
     counts(stages).iter().filter_map(of).reduce(|a, b| a + b)
 }

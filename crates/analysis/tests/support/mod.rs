@@ -87,6 +87,7 @@ fn manifest(stages: Vec<StageInfo>) -> Manifest {
             mean_tokens: Some(20.0),
             tokenizer: None,
             shared_leading_blocks: Some(0),
+            ..CorpusInfo::default()
         },
         servers: vec![ServerInfo {
             url: "http://localhost:8000".into(),
