@@ -23,7 +23,7 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,
 
-    /// Settings as TOML; flags go before it.
+    /// Settings as TOML (the keys of `SimulatorConfig`); flags win over it.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 

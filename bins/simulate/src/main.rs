@@ -28,8 +28,23 @@ fn simulate(cli: Cli) -> anyhow::Result<Exit> {
         if !cli.common.quiet {
             print(cli::welcome(&simulator.url(), &model))?;
         }
-        tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+        told_to_stop().await.context("cannot wait for a signal to stop")?;
         simulator.shutdown().await;
         Ok(Exit::Success)
     })
+}
+
+/// Returns at Ctrl-C and, on Unix, at SIGTERM, which containers are stopped with.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }

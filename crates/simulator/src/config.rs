@@ -44,6 +44,9 @@ pub struct SimulatorConfig {
     pub seed: u64,
     /// Key that `/v1` asks for; none means that no key is needed.
     pub api_key: Option<ApiKey>,
+    /// How long a connection may be idle after an answer (vLLM's `VLLM_HTTP_TIMEOUT_KEEP_ALIVE`).
+    #[serde(deserialize_with = "duration")]
+    pub keep_alive: Duration,
     /// Deliberate misbehaviour, for tests of clients; the first rule that fits a request wins.
     pub faults: Vec<FaultRule>,
     /// Threads that serve connections; none means at most two.
@@ -68,6 +71,7 @@ impl Default for SimulatorConfig {
             tool_calls: false,
             seed: 0,
             api_key: None,
+            keep_alive: Duration::from_secs(5),
             faults: Vec::new(),
             worker_threads: None,
         }

@@ -1,6 +1,6 @@
 //! The server: its runtime, its listener, its start and its end.
 
-use std::future::Future;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -162,20 +162,59 @@ async fn accept(listener: TcpListener, state: Arc<State>, stop: CancellationToke
     connections.shutdown().await;
 }
 
-fn connection(stream: TcpStream, state: Arc<State>) -> impl Future<Output = ()> {
+/// Serves one connection until its client closes it, or it was idle for too long after an answer.
+async fn connection(stream: TcpStream, state: Arc<State>) {
     if let Err(problem) = stream.set_nodelay(true) {
         tracing::debug!(%problem, "cannot switch off Nagle's algorithm");
     }
+    let keep_alive = state.config.keep_alive;
+    // When the connection became idle; None before the first answer and during one.
+    let (idle, mut idle_since) = watch::channel(None);
     let service = service_fn(move |request| {
-        let state = Arc::clone(&state);
-        async move { Ok::<_, std::convert::Infallible>(serve(state, request).await) }
-    });
-    async move {
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service);
-        if let Err(problem) = served.await {
-            tracing::debug!(%problem, "connection ended early");
+        let (state, idle) = (Arc::clone(&state), idle.clone());
+        async move {
+            idle.send_replace(None);
+            let response = serve(state, request).await;
+            Ok::<_, Infallible>(response.map(|body| body.guarded(BecomesIdle(idle))))
         }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    loop {
+        let since: Option<Instant> = *idle_since.borrow_and_update();
+        let too_long = async {
+            match since {
+                Some(since) => tokio::time::sleep_until((since + keep_alive).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = &mut served => {
+                if let Err(problem) = ended {
+                    tracing::debug!(%problem, "connection ended early");
+                }
+                return;
+            }
+            // The service holds the other end until the connection is over.
+            _ = idle_since.changed() => {}
+            () = too_long => {
+                served.as_mut().graceful_shutdown();
+                // What came in the meantime is still answered.
+                let _ended = served.await;
+                return;
+            }
+        }
+    }
+}
+
+/// Marks its connection as idle when the answer is out.
+struct BecomesIdle(watch::Sender<Option<Instant>>);
+
+impl Drop for BecomesIdle {
+    fn drop(&mut self) {
+        self.0.send_replace(Some(Instant::now()));
     }
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::{chat, eventually, fast, get, metric, open, post, read, send, start, steps_of};
@@ -202,6 +204,23 @@ fn a_key_guards_the_api_and_nothing_else() {
     assert_eq!(answer.status, 200);
     assert_eq!(get(&server, "/health").status, 200);
     assert_eq!(get(&server, "/metrics").status, 200);
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_its_answer_and_not_before() {
+    let server = start(SimulatorConfig { keep_alive: Duration::from_millis(100), ..fast() });
+    let mut stream = TcpStream::connect(server.addr()).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
+    let mut buffer = [0; 4096];
+    // A new connection may wait as long as it likes.
+    std::thread::sleep(Duration::from_millis(200));
+    for _ in 0..2 {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").expect("open still");
+        assert!(stream.read(&mut buffer).expect("an answer") > 0);
+    }
+    let began = Instant::now();
+    assert_eq!(stream.read(&mut buffer).expect("an orderly end"), 0);
+    assert!(began.elapsed() >= Duration::from_millis(90), "{:?}", began.elapsed());
 }
 
 #[test]
