@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use vllm_bench_cli::Common;
+use vllm_bench_cli::{Common, Variables};
 
-use crate::environment::Environment;
+use crate::environment;
 
 /// Runs a scenario against a vLLM server and writes a run directory.
 ///
@@ -48,10 +48,14 @@ pub(crate) struct Args {
 
 impl Args {
     /// What flags and environment change in the scenario. Flags come last and win.
-    pub(crate) fn overrides(&self, environment: &Environment) -> Vec<String> {
+    pub(crate) fn overrides(&self, variables: &Variables) -> Vec<String> {
         let quoted = |text: &str| toml_string(text);
-        let mut overrides =
-            environment.overrides(&self.scenario, self.url.is_empty(), self.model.is_none());
+        let mut overrides = environment::overrides(
+            variables,
+            &self.scenario,
+            self.url.is_empty(),
+            self.model.is_none(),
+        );
         overrides.extend(self.set.iter().cloned());
         match self.url.as_slice() {
             [] => {}
@@ -93,7 +97,7 @@ mod tests {
             "--model",
             "m\"q",
         ]);
-        let environment = Environment::of([("PORT", "9"), ("MODEL", "e")]);
+        let environment = Variables::of([("PORT", "9"), ("MODEL", "e")]);
         let overrides = args.overrides(&environment);
         assert_eq!(
             overrides,

@@ -6,11 +6,12 @@ mod show;
 
 use std::process::ExitCode;
 
-use vllm_bench_cli::{Exit, exit_with, on_interrupt};
-use vllm_bench_runner::{Problem, RunError, RunOptions, Scenario, StopHandle, execute, preflight};
+use vllm_bench_cli::{Exit, Variables, exit_with, on_interrupt};
+use vllm_bench_runner::{
+    ApiKey, Problem, RunError, RunOptions, Scenario, StopHandle, execute, preflight,
+};
 
 use crate::cli::Args;
-use crate::environment::Environment;
 use crate::show::Show;
 
 fn main() -> ExitCode {
@@ -18,14 +19,15 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<Exit> {
-    let environment = Environment::read()?;
-    let overrides = args.overrides(&environment);
+    let variables = Variables::read()?;
+    let overrides = args.overrides(&variables);
     let scenario =
         Scenario::load(&args.scenario, &overrides).map_err(|e| exit_with(Exit::BadInput, e))?;
     let options = RunOptions {
         results_dir: args.out.clone(),
-        api_key: environment
-            .api_key(&scenario.spec.server.api_key_env, args.api_key_file.as_deref())?,
+        api_key: variables
+            .secret(&scenario.spec.server.api_key_env, args.api_key_file.as_deref())?
+            .map(ApiKey::new),
     };
     let stop = StopHandle::new();
     let stopper = stop.clone();

@@ -39,6 +39,7 @@ mod output;
 pub mod progress;
 pub mod style;
 mod suggest;
+mod variables;
 
 pub use app::{command, main};
 pub use common::Common;
@@ -47,3 +48,4 @@ pub use exit::{Exit, OrExit, exit_with};
 pub use interrupt::on_interrupt;
 pub use output::{note, print};
 pub use suggest::nearest;
+pub use variables::Variables;

@@ -101,6 +101,10 @@ pub struct CorpusInfo {
     pub tokenizer: Option<String>,
     /// Pairs of prompts that share their first 16-token block beyond template and system line.
     pub shared_leading_blocks: Option<u64>,
+    /// Tokens that every prompt begins with (template and system line): what of
+    /// it fills whole cache blocks comes from the prefix cache, in production too.
+    #[serde(default)]
+    pub shared_head_tokens: Option<u32>,
 }
 
 /// One server under test.

@@ -157,6 +157,7 @@ fn corpus_info(scenario: &Scenario, corpus: &Corpus) -> CorpusInfo {
         mean_tokens: Some(header.tokens.mean),
         tokenizer: Some(header.tokenizer.clone()),
         shared_leading_blocks: Some(header.shared_leading_blocks),
+        shared_head_tokens: Some(header.shared_head_tokens),
     }
 }
 

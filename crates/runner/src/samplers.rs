@@ -120,8 +120,9 @@ fn gpu_source(
             Err(_) if choice == GpuChoice::Auto && simulated => {
                 Some(Box::new(SimulatedSource::new(load.clone())))
             }
+            // Its own words are enough here: the loader's chain repeats the library's name.
             Err(error) => {
-                warn(format!("no GPU samples: {}", error.chain()));
+                warn(error.to_string());
                 None
             }
         },
