@@ -19,11 +19,13 @@ pub(crate) struct Answer {
 pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> Answer {
     let mut stages: Vec<&StageSummary> = summary.stages.iter().collect();
     stages.sort_by_key(|s| s.concurrency);
-    let best = points.iter().filter(|p| p.output_tokens_per_s.is_some()).max_by(|a, b| {
-        a.output_tokens_per_s
-            .partial_cmp(&b.output_tokens_per_s)
-            .unwrap_or(std::cmp::Ordering::Equal)
-    });
+    let best = points.iter().filter(|p| p.requests > 0 && p.output_tokens_per_s.is_some()).max_by(
+        |a, b| {
+            a.output_tokens_per_s
+                .partial_cmp(&b.output_tokens_per_s)
+                .unwrap_or(std::cmp::Ordering::Equal)
+        },
+    );
     let Some(best) = best else {
         return Answer {
             sentence: "No answer: no request of a measured stage was completed.".into(),

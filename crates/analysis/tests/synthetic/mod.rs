@@ -316,6 +316,7 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
             mean_tokens: Some(1_371.0),
             tokenizer: Some("mistralai/Mistral-7B-Instruct-v0.3".into()),
             shared_leading_blocks: Some(0),
+            shared_head_tokens: Some(12),
         },
         servers: vec![ServerInfo {
             url: "http://localhost:8000".into(),
