@@ -250,6 +250,17 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_encoded_is_decoded_the_same_in_one_piece_and_token_by_token(text: String) {
+            let tokens = Tokenizer::shared().encode(&text);
+            proptest::prop_assert_eq!(&Tokenizer::shared().decode(&tokens), &text);
+            let mut decoder = StreamDecoder::default();
+            let streamed: String = tokens.iter().map(|&token| decoder.push(token)).collect();
+            proptest::prop_assert_eq!(streamed, text);
+        }
+    }
+
     #[test]
     fn common_words_are_one_token_and_english_takes_few() {
         let tokenizer = Tokenizer::shared();

@@ -258,3 +258,43 @@ fn equal_seeds_give_equal_jitter() {
         "{first:?}"
     );
 }
+
+proptest::proptest! {
+    /// Whatever comes, in whatever order: every sequence gets exactly its tokens, no step exceeds the
+    /// budget, and at the end no block is held.
+    #[test]
+    fn every_workload_is_served_whole(
+        requests in proptest::collection::vec((0..3_u32, 1..60_u32, 1..30_u32, 0..8_u64), 1..24),
+        num_blocks in 24..60_u32,
+        budget in 4..64_u32,
+    ) {
+        let mut engine = Engine::new(&config(num_blocks, budget));
+        let mut left: Vec<_> = (0..).zip(&requests).collect();
+        let mut got = vec![0; requests.len()];
+        let (mut now, mut step) = (Duration::ZERO, 0);
+        while !left.is_empty() || engine.has_work() {
+            left.retain(|&(id, &(family, prompt, max_tokens, arrives))| {
+                // Families share a beginning, so that blocks are found, held and evicted in all orders.
+                let due = arrives * 3 <= step;
+                if due {
+                    engine.add(sequence(id, family, prompt, max_tokens), now);
+                }
+                !due
+            });
+            if let Some(outcome) = engine.step(now) {
+                now = outcome.ends_at;
+                let work = outcome.work;
+                proptest::prop_assert!(work.prefill_tokens + work.decode_sequences <= u64::from(budget));
+                proptest::prop_assert!(outcome.prefix_hits <= outcome.prefix_queries);
+                for output in outcome.tokens {
+                    got[output.id as usize] += 1;
+                }
+            }
+            step += 1;
+            proptest::prop_assert!(step < 20_000, "no progress");
+        }
+        let expected: Vec<_> = requests.iter().map(|&(_, _, max_tokens, _)| max_tokens).collect();
+        proptest::prop_assert_eq!(got, expected);
+        proptest::prop_assert_eq!(engine.kv_usage(), 0.0);
+    }
+}
