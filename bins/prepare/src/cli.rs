@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Parser;
-use vllm_bench_cli::{Common, Exit, exit_with};
+use vllm_bench_cli::{Common, Variables};
 use vllm_bench_corpus::{BuildOptions, CorpusSpec, ServerOptions};
 
-use crate::environment::Environment;
+use crate::hub::hub;
 
 /// Makes a corpus: unique prompts of a known length, from a spec (see datasets/README.md).
 ///
@@ -75,17 +74,17 @@ impl Args {
     }
 
     /// What differs from machine to machine.
-    pub(crate) fn options(&self, environment: &Environment) -> anyhow::Result<BuildOptions> {
-        let key_file = self.api_key_file.as_deref().map(read_key).transpose()?;
+    pub(crate) fn options(&self, variables: &Variables) -> anyhow::Result<BuildOptions> {
+        let api_key = variables.secret("VLLM_API_KEY", self.api_key_file.as_deref())?;
         let server = self.server.as_ref().map(|url| ServerOptions {
             url: url.clone(),
             model: self.model.clone(),
-            api_key: key_file.or_else(|| environment.get("VLLM_API_KEY")),
+            api_key: api_key.clone(),
             ..ServerOptions::default()
         });
         Ok(BuildOptions {
             base_dir: self.spec.parent().unwrap_or(Path::new("")).to_owned(),
-            hub: environment.hub(self.offline),
+            hub: hub(variables, self.offline),
             server,
             tokenizer: self.tokenizer.clone(),
             source_paths: self.source.iter().cloned().collect(),
@@ -108,13 +107,6 @@ fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
         }
         _ => Err("expected NAME=PATH, such as dolly=databricks-dolly-15k.jsonl".to_owned()),
     }
-}
-
-fn read_key(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the key file {}", path.display()))
-        .map_err(|e| exit_with(Exit::BadInput, e))?;
-    Ok(text.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -1,76 +1,28 @@
-//! What the environment and `.env` say. The environment itself comes first; nothing of it is written anywhere.
+//! How to reach the Hub, by the variables that Hugging Face's own tools obey. Nothing of them is written anywhere.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use vllm_bench_cli::{Exit, exit_with};
+use vllm_bench_cli::Variables;
 use vllm_bench_corpus::HubOptions;
 
-/// The variables of the process and of the nearest `.env`.
-pub(crate) struct Environment {
-    dot_env: HashMap<String, String>,
-    process: fn(&str) -> Option<String>,
-}
-
-impl Environment {
-    /// Reads `.env` in the working directory or above it, if there is one.
-    pub(crate) fn read() -> anyhow::Result<Self> {
-        // Only the variable's name of a bad line is told: its value may be a secret.
-        let wrong = |error: &dotenvy::Error| {
-            let text = match error {
-                dotenvy::Error::LineParse(line, _) => {
-                    let name = line.split('=').next().unwrap_or_default();
-                    format!(
-                        "cannot read the line of {name:?}; write NAME=value, quoted where it has spaces"
-                    )
-                }
-                other => other.to_string(),
-            };
-            exit_with(Exit::BadInput, anyhow::anyhow!(".env: {text}"))
-        };
-        let dot_env = match dotenvy::dotenv_iter() {
-            Ok(entries) => entries.collect::<Result<_, _>>().map_err(|e| wrong(&e))?,
-            Err(error) if error.not_found() => HashMap::new(),
-            Err(error) => return Err(wrong(&error)),
-        };
-        Ok(Self { dot_env, process: |name| std::env::var(name).ok() })
+/// The Hub as the environment and `.env` say. `None` without any place for a cache.
+pub(crate) fn hub(variables: &Variables, offline: bool) -> Option<HubOptions> {
+    let path = |name: &str| variables.get(name).map(|value| PathBuf::from(value.trim()));
+    let home = path("HF_HOME").or_else(|| {
+        let cache = path("XDG_CACHE_HOME").or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+        cache.map(|cache| cache.join("huggingface"))
+    });
+    let cache = path("HF_HUB_CACHE").or_else(|| home.as_ref().map(|home| home.join("hub")))?;
+    let mut hub = HubOptions::new(cache);
+    if let Some(endpoint) = variables.get("HF_ENDPOINT") {
+        hub.endpoint = endpoint.trim().to_owned();
     }
-
-    /// A variable that is set to something.
-    pub(crate) fn get(&self, name: &str) -> Option<String> {
-        (self.process)(name)
-            .filter(|v| !v.trim().is_empty())
-            .or_else(|| self.dot_env.get(name).cloned())
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// How to reach the Hub, by the variables that Hugging Face's own tools obey. `None` without any place for a cache.
-    pub(crate) fn hub(&self, offline: bool) -> Option<HubOptions> {
-        let home = self.get("HF_HOME").map(PathBuf::from).or_else(|| {
-            let cache = self.get("XDG_CACHE_HOME").map(PathBuf::from);
-            let cache = cache.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-            cache.map(|cache| cache.join("huggingface"))
-        });
-        let cache = self
-            .get("HF_HUB_CACHE")
-            .map(PathBuf::from)
-            .or_else(|| home.as_ref().map(|home| home.join("hub")))?;
-        let mut hub = HubOptions::new(cache);
-        if let Some(endpoint) = self.get("HF_ENDPOINT") {
-            hub.endpoint = endpoint;
-        }
-        let token_file = self
-            .get("HF_TOKEN_PATH")
-            .map(PathBuf::from)
-            .or_else(|| home.map(|home| home.join("token")));
-        hub.token = self.get("HF_TOKEN").or_else(|| token_file.and_then(|path| token_of(&path)));
-        hub.offline = offline
-            || self
-                .get("HF_HUB_OFFLINE")
-                .is_some_and(|v| !["0", "false", "no", "off"].contains(&v.as_str()));
-        Some(hub)
-    }
+    let token_file = path("HF_TOKEN_PATH").or_else(|| home.map(|home| home.join("token")));
+    let token = variables.get("HF_TOKEN").map(|token| token.trim().to_owned());
+    hub.token = token.or_else(|| token_file.and_then(|file| token_of(&file)));
+    let off = |value: String| ["0", "false", "no", "off"].contains(&value.trim().to_lowercase().as_str());
+    hub.offline = offline || variables.get("HF_HUB_OFFLINE").is_some_and(|value| !off(value));
+    Some(hub)
 }
 
 /// What `hf auth login` wrote.
@@ -83,26 +35,26 @@ fn token_of(path: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn of(entries: &[(&str, &str)]) -> Environment {
-        let dot_env = entries.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Environment { dot_env, process: |_| None }
+    #[test]
+    fn the_hub_is_found_as_its_own_tools_find_it() {
+        let mirror = [("HF_HOME", "/hf"), ("HF_TOKEN", " hf_x "), ("HF_ENDPOINT", "https://mirror")];
+        let found = hub(&Variables::of(mirror), false).expect("has a home");
+        assert_eq!(found.cache, Path::new("/hf/hub"));
+        assert_eq!((found.endpoint.as_str(), found.token.as_deref()), ("https://mirror", Some("hf_x")));
+        assert!(!found.offline && !format!("{found:?}").contains("hf_x"));
+        let elsewhere = [("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c"), ("HF_HUB_OFFLINE", "1")];
+        let found = hub(&Variables::of(elsewhere), false).expect("has a cache");
+        assert_eq!((found.cache.as_path(), found.offline), (Path::new("/c"), true));
+        assert!(hub(&Variables::of([("HF_HOME", "/hf")]), true).expect("has a home").offline);
+        assert!(!hub(&Variables::of([("HF_HOME", "/hf"), ("HF_HUB_OFFLINE", "0")]), false).expect("has a home").offline);
     }
 
     #[test]
-    fn the_hub_is_found_as_its_own_tools_find_it() {
-        let hub =
-            of(&[("HF_HOME", "/hf"), ("HF_TOKEN", " hf_x "), ("HF_ENDPOINT", "https://mirror")])
-                .hub(false)
-                .expect("has a home");
-        assert_eq!(
-            (hub.cache.as_path(), hub.endpoint.as_str(), hub.token.as_deref()),
-            (Path::new("/hf/hub"), "https://mirror", Some("hf_x"))
-        );
-        assert!(!hub.offline && !format!("{hub:?}").contains("hf_x"));
-        let hub = of(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c"), ("HF_HUB_OFFLINE", "1")])
-            .hub(false)
-            .expect("has a cache");
-        assert_eq!((hub.cache.as_path(), hub.offline), (Path::new("/c"), true));
-        assert!(of(&[("HF_HOME", "/hf")]).hub(true).expect("has a home").offline);
+    fn a_token_may_lie_in_a_file() {
+        let folder = tempfile::tempdir().expect("made");
+        std::fs::write(folder.path().join("token"), "hf_y\n").expect("written");
+        let home = folder.path().display().to_string();
+        let found = hub(&Variables::of([("HF_HOME", home.as_str())]), false).expect("has a home");
+        assert_eq!(found.token.as_deref(), Some("hf_y"));
     }
 }

@@ -1,18 +1,17 @@
 //! `vllm-bench-prepare`: makes a corpus of prompts from a spec.
 
 mod cli;
-mod environment;
+mod hub;
 mod progress;
 mod summary;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use vllm_bench_cli::{Exit, exit_with, note, print};
+use vllm_bench_cli::{Exit, Variables, exit_with, note, print};
 use vllm_bench_corpus::{Corpus, CorpusError, CorpusSpec, build_with};
 
 use crate::cli::Args;
-use crate::environment::Environment;
 use crate::progress::Shown;
 
 fn main() -> ExitCode {
@@ -20,10 +19,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> anyhow::Result<Exit> {
-    let environment = Environment::read()?;
+    let variables = Variables::read()?;
     let mut spec = CorpusSpec::from_file(&args.spec).map_err(bad_spec)?;
     args.override_spec(&mut spec);
-    let options = args.options(&environment)?;
+    let options = args.options(&variables)?;
     let out = args.out(&spec);
 
     let started = Instant::now();

@@ -45,7 +45,7 @@ impl RunPlan {
     pub fn of(scenario: &Scenario) -> Self {
         let load = &scenario.spec.load;
         let closed = load.closed.get_ref();
-        let levels = closed.concurrency.len().unwrap_or(1);
+        let levels = closed.concurrency.levels().unwrap_or(1);
         let level = |list: &Option<OneOrEach>, i| list.as_ref().and_then(|l| l.at(i));
         let mut stages = Vec::new();
         if let Some(warmup) = load.warmup {

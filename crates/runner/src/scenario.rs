@@ -374,11 +374,11 @@ fn check_closed(spec: &ScenarioSpec, at: &Place<'_>) -> Result<(), ScenarioError
     if closed.requests.is_some() && closed.requests_per_user.is_some() {
         return fail("closed takes requests or requests_per_user, not both".into());
     }
-    let levels = closed.concurrency.len().unwrap_or(1);
+    let levels = closed.concurrency.levels().unwrap_or(1);
     for (key, list) in
         [("requests", &closed.requests), ("requests_per_user", &closed.requests_per_user)]
     {
-        if let Some(n) = list.as_ref().and_then(OneOrEach::len)
+        if let Some(n) = list.as_ref().and_then(OneOrEach::levels)
             && n != levels
         {
             return fail(format!(

@@ -51,7 +51,7 @@ impl OneOrEach {
     }
 
     /// How many levels it speaks of; `None` for "any".
-    pub fn len(&self) -> Option<usize> {
+    pub fn levels(&self) -> Option<usize> {
         match self {
             Self::One(_) => None,
             Self::Each(list) => Some(list.len()),
