@@ -57,13 +57,13 @@ fn main() {
             assert!(!lower.contains(bad), "{} contains {bad:?}", path.display());
         }
         let csp = format!("sha256-{}", base64(&Sha256::digest(&text)));
-        writeln!(
-            out,
-            "pub(super) const {name}: &str = include_str!({:?});",
-            path.display().to_string()
-        )
-        .and_then(|()| writeln!(out, "pub(super) const {name}_CSP: &str = {csp:?};"))
-        .expect("writing to a String does not fail");
+        // A copy, so that what is embedded is what was hashed even when the file is edited meanwhile.
+        let copy = out_dir.join(name);
+        fs::write(&copy, &text).expect("OUT_DIR is writable");
+        let copy = copy.display().to_string();
+        writeln!(out, "pub(super) const {name}: &str = include_str!({copy:?});")
+            .and_then(|()| writeln!(out, "pub(super) const {name}_CSP: &str = {csp:?};"))
+            .expect("writing to a String does not fail");
     }
     fs::write(out_dir.join("assets.rs"), out).expect("OUT_DIR is writable");
 }

@@ -48,7 +48,7 @@
 
   // ---- colours -------------------------------------------------------------------------------
 
-  const isDark = () => systemDark.matches && !printing;
+  const isDark = () => systemDark.matches && !printing && !page.svg_out;
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
   // Options carry the light colours; the dark page puts the dark ones in their place.
@@ -216,6 +216,7 @@
       });
       if (option.tooltip.axisPointer) option.tooltip.axisPointer.lineStyle = { color: muted };
     }
+    if (page.svg_out) picture(spec, option, ink);
     for (const zoom of list(option.dataZoom)) {
       if (zoom.type !== 'slider') continue;
       Object.assign(zoom, {
@@ -254,13 +255,24 @@
     return option;
   }
 
+  const TITLE_ROOM = 34;
+
+  // A picture has no page around it: it gets a title, and nothing to drag.
+  function picture(spec, option, ink) {
+    option.title = { text: spec.title, left: 0, top: 0, textStyle: { color: ink, fontSize: 17, fontWeight: 600 } };
+    option.dataZoom = list(option.dataZoom).filter((zoom) => zoom.type !== 'slider');
+    for (const part of list(option.grid).concat(list(option.legend), list(option.visualMap))) part.top += TITLE_ROOM;
+    option.backgroundColor = css('--page');
+  }
+
   // ---- drawing -------------------------------------------------------------------------------
 
   function draw(entry) {
     const width = printing ? Math.min(680, entry.place.clientWidth) : entry.place.clientWidth;
     if (entry.chart) entry.chart.dispose();
     entry.width = width;
-    entry.chart = echarts.init(entry.place, null, { renderer: 'svg', width, height: entry.spec.height });
+    entry.height = entry.spec.height + (page.svg_out ? TITLE_ROOM : 0);
+    entry.chart = echarts.init(entry.place, null, { renderer: 'svg', width, height: entry.height });
     entry.option = ready(entry, width);
     entry.chart.setOption(entry.option);
     if (entry.spec.group === 'time') entry.chart.group = 'time';

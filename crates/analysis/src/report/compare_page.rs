@@ -8,7 +8,7 @@ use crate::charts::{RunPoints, comparison, number};
 use crate::compare::{Better, ComparedCell, ComparedMetric, Comparison, compare};
 use crate::error::AnalysisError;
 use crate::report::gather;
-use crate::report::head::simulated;
+use crate::report::head::{simulated, wall_time};
 use crate::report::names::streams;
 use crate::report::page::{Page, Template, render};
 use crate::report::tables::{Cell, Head, Table};
@@ -83,7 +83,7 @@ fn run(summary: &Summary, name: &str) -> Run {
         model: facts.model.clone().unwrap_or_else(unknown),
         server: facts.servers.first().and_then(|s| s.version.clone()).unwrap_or_else(unknown),
         gpu: if facts.gpus.is_empty() { "not sampled".into() } else { facts.gpus.join(", ") },
-        started: facts.started_at.replace('T', " ").replace('Z', " UTC"),
+        started: wall_time(&facts.started_at),
         verdict: match summary.verdict.status() {
             CheckStatus::Pass => "valid",
             CheckStatus::Unknown => "valid as far as can be told",

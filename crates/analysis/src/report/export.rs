@@ -19,6 +19,9 @@ pub const BROWSERS: [&str; 6] = [
     "microsoft-edge",
 ];
 
+/// Room for the title and the margins of a picture, CSS pixels.
+const PADDING: u32 = 34 + 32;
+
 /// A picture format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Picture {
@@ -126,7 +129,7 @@ impl Browser {
             // Containers run as root and forbid the sandbox; the page holds no foreign script.
             .arg("--no-sandbox")
             .arg(format!("--user-data-dir={}", profile.display()))
-            .arg(format!("--window-size={},{}", self.width, chart.height + 32));
+            .arg(format!("--window-size={},{}", self.width, chart.height + PADDING));
         match picture {
             Picture::Svg => command.arg("--dump-dom"),
             Picture::Png => command.arg(format!("--screenshot={}", shot.display())),

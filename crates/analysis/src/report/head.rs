@@ -125,7 +125,7 @@ fn facts(run: &RunFacts) -> Vec<Fact> {
         gpu
     });
     facts.push(Fact::new("scenario", run.scenario.clone()));
-    facts.push(Fact::new("started", run.started_at.replace('T', " ").replace('Z', " UTC")));
+    facts.push(Fact::new("started", wall_time(&run.started_at)));
     if let Some(s) = run.seconds {
         facts.push(Fact::new("took", seconds(s)));
     }
@@ -152,6 +152,14 @@ fn facts(run: &RunFacts) -> Vec<Fact> {
     facts.push(Fact::new("requests", request));
     facts.push(Fact::new("clock", run.clock.as_str()));
     facts
+}
+
+/// An RFC 3339 instant for people, to the second.
+pub(crate) fn wall_time(rfc3339: &str) -> String {
+    let Some((date, time)) = rfc3339.split_once('T') else { return rfc3339.to_owned() };
+    let Some(time) = time.strip_suffix('Z') else { return rfc3339.to_owned() };
+    let whole = time.split_once('.').map_or(time, |(whole, _)| whole);
+    format!("{date} {whole} UTC")
 }
 
 fn verdict_box(verdict: &Verdict) -> VerdictBox {
@@ -220,6 +228,13 @@ mod tests {
         let expected = [piece(false, "set "), piece(true, "a = 1"), piece(false, " there")];
         assert_eq!(pieces("set `a = 1` there"), expected);
         assert!(pieces("").is_empty());
+    }
+
+    #[test]
+    fn wall_times_are_read_to_the_second() {
+        assert_eq!(wall_time("2026-11-24T22:51:32.8255706Z"), "2026-11-24 22:51:32 UTC");
+        assert_eq!(wall_time("2026-11-24T22:51:32Z"), "2026-11-24 22:51:32 UTC");
+        assert_eq!(wall_time("yesterday"), "yesterday");
     }
 
     #[test]

@@ -72,6 +72,7 @@ struct PageData<'a> {
 #[derive(Serialize)]
 struct ChartData<'a> {
     id: &'a str,
+    title: &'a str,
     height: u32,
     group: ZoomGroup,
     hover: &'a Hover,
@@ -89,8 +90,8 @@ pub(crate) fn render(
     let mut charts = Vec::with_capacity(page.charts.len());
     for chart in &page.charts {
         let option = serde_json::from_str(&chart.option_json).map_err(|e| failed(e.to_string()))?;
-        let NamedChart { id, height, group, hover, .. } = chart;
-        charts.push(ChartData { id, height: *height, group: *group, hover, option });
+        let NamedChart { id, title, height, group, hover, .. } = chart;
+        charts.push(ChartData { id, title, height: *height, group: *group, hover, option });
     }
     let data = PageData {
         colours: colour_pairs(page.stages),

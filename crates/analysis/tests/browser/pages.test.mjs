@@ -264,7 +264,8 @@ describe('what a reader does', () => {
     const { page } = opened;
     for (const [name, expected] of [['Copy as Markdown', /^\| stage /], ['Copy as CSV', /^run_id,scenario,/]]) {
       await page.getByRole('button', { name }).click();
-      await page.getByRole('button', { name: 'Copied' }).waitFor();
+      await page.getByRole('button', { name: 'Copied' }).first().waitFor();
+      await page.waitForFunction(() => document.querySelector('button:focus')?.textContent === 'Copied');
       assert.match(await page.evaluate(() => navigator.clipboard.readText()), expected);
     }
     await assertClean(opened);
