@@ -105,5 +105,5 @@ pub(crate) fn report(run_dir: &Path) -> anyhow::Result<(String, PathBuf)> {
     let page = report::html(&dataset, &summary)?;
     let path = run_dir.join("report.html");
     std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok((table::terminal(&summary, &table::Look::PLAIN), path))
+    Ok((table::short(&summary, &table::Look::PLAIN), path))
 }

@@ -53,14 +53,28 @@ pub enum Tone {
 ///
 /// Ends with a line feed. No line takes more columns than `look.width`, whatever the figures.
 pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
-    let parts = [
+    joined([
         head::lines(summary, look),
         overview::lines(summary, look),
         detail::lines(summary, look),
         head::errors(summary, look),
         head::verdict(summary, look),
         head::warnings(summary, look),
-    ];
+    ])
+}
+
+/// As [`terminal`], without the distributions.
+pub fn short(summary: &Summary, look: &Look<'_>) -> String {
+    joined([
+        head::lines(summary, look),
+        overview::lines(summary, look),
+        head::errors(summary, look),
+        head::verdict(summary, look),
+        head::warnings(summary, look),
+    ])
+}
+
+fn joined<const N: usize>(parts: [Vec<String>; N]) -> String {
     let parts: Vec<String> =
         parts.into_iter().filter(|p| !p.is_empty()).map(|p| p.join("\n")).collect();
     parts.join("\n\n") + "\n"

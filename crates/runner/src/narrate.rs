@@ -40,6 +40,8 @@ pub enum Said {
 pub struct Narrator {
     /// Time and tokens of the last updates, for a rate over the last seconds.
     recent: std::collections::VecDeque<(f64, u64)>,
+    /// The longest time of the stage, where a duration bounds it.
+    duration_s: Option<f64>,
 }
 
 /// The live token rate is over this many seconds.
@@ -49,8 +51,9 @@ impl Narrator {
     /// What `event` says to people; `None` when nothing.
     pub fn say(&mut self, event: &RunEvent) -> Option<Said> {
         Some(match event {
-            RunEvent::StageStarted { stage, planned_requests, .. } => {
+            RunEvent::StageStarted { stage, planned_requests, duration_s, .. } => {
                 self.recent.clear();
+                self.duration_s = *duration_s;
                 Said::Begin { label: stage.clone(), total: *planned_requests }
             }
             RunEvent::Progress { finished, .. } => {
@@ -95,6 +98,12 @@ impl Narrator {
             let _ = write!(text, "  TTFT p50 {} p95 {}", human_ms(*p50), human_ms(*p95));
         }
         let _ = write!(text, "  in flight {in_flight}  {}", errors(*failed));
+        if let Some(left) = self.duration_s.map(|d| d - elapsed_s) {
+            let _ = match left > 0.0 {
+                true => write!(text, "  {left:.0} s left"),
+                false => write!(text, "  draining"),
+            };
+        }
         text
     }
 }
