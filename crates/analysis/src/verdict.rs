@@ -7,6 +7,7 @@ mod server;
 use vllm_bench_record::{Check, CheckKind, CheckStatus, RunStatus, Verdict};
 
 use crate::dataset::Dataset;
+use crate::rows::RequestRow;
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::summary::RunTotals;
 use crate::text;
@@ -22,6 +23,7 @@ pub(crate) fn judge(dataset: &Dataset, stages: &[StageSummary], totals: &RunTota
         CheckKind::ScheduleKept => client::schedule_kept(dataset),
         CheckKind::ClientLag => client::client_lag(dataset),
         CheckKind::ChunkTokens => client::chunk_tokens(dataset),
+        CheckKind::ChunksApart => client::chunks_apart(dataset),
         CheckKind::SteadyWindow => steady_window(stages),
         CheckKind::Samples => samples(stages),
         CheckKind::Preemptions => server::preemptions(stages),
@@ -162,12 +164,14 @@ fn early_stops(dataset: &Dataset, stages: &[StageSummary], totals: &RunTotals) -
     if early == 0 {
         return pass(kind, figure, "Every answer has the tokens that were asked for.");
     }
-    if dataset.manifest().scenario.ignore_eos {
+    let by_limit =
+        dataset.measured().filter(|row| row.completed() && cut_by_limit(row)).count() as u64;
+    if by_limit > 0 || dataset.manifest().scenario.ignore_eos {
         return doubt(
             kind,
             CheckStatus::Fail,
-            figure,
-            "Answers are shorter than asked although end-of-sequence was ignored: the work done is not the work planned.",
+            format!("{figure}, {} by the server's length limit", text::count(by_limit)),
+            "Answers are shorter than asked though the model did not end them: the work done is not the work planned.",
             "Look whether prompt and max_tokens together pass the server's max_model_len.",
         );
     }
@@ -178,6 +182,12 @@ fn early_stops(dataset: &Dataset, stages: &[StageSummary], totals: &RunTotals) -
         "The model ended answers early: lengths depend on model and prompts, so throughput compares only between runs with the same ones.",
         "For equal lengths set `ignore_eos = true` in the scenario's [request].",
     )
+}
+
+/// `length` says that a limit ended the answer; when it was not `max_tokens`, it was the server's.
+fn cut_by_limit(row: &RequestRow) -> bool {
+    row.finish_reason.as_deref() == Some("length")
+        && row.output_tokens.zip(row.max_tokens).is_some_and(|(got, asked)| got < asked)
 }
 
 /// The steady window should hold this many generations of requests.

@@ -194,13 +194,22 @@ fn token_counts_must_agree() {
 
 #[test]
 fn early_stops_are_worse_where_eos_was_ignored() {
-    let short = |run: &mut Run| {
-        run.requests[0].output_tokens =
-            Some(TokenCount { count: 3, source: TokenCountSource::Usage });
+    let short = |reason: &'static str| {
+        move |run: &mut Run| {
+            run.requests[0].output_tokens =
+                Some(TokenCount { count: 3, source: TokenCountSource::Usage });
+            run.requests[0].finish_reason = Some(reason.into());
+        }
     };
-    expect(CheckKind::EarlyStops, CheckStatus::Warn, "1 of 700 answers", short);
-    expect(CheckKind::EarlyStops, CheckStatus::Fail, "1 of 700 answers", |run| {
-        short(run);
+    expect(CheckKind::EarlyStops, CheckStatus::Warn, "1 of 700 answers", short("stop"));
+    expect(
+        CheckKind::EarlyStops,
+        CheckStatus::Fail,
+        "1 by the server's length limit",
+        short("length"),
+    );
+    expect(CheckKind::EarlyStops, CheckStatus::Fail, "0 by the server's length limit", |run| {
+        short("stop")(run);
         run.manifest.scenario.ignore_eos = true;
     });
     expect(CheckKind::EarlyStops, CheckStatus::Pass, "no length", |run| {
@@ -219,7 +228,7 @@ fn lateness_of_the_client_shows() {
                 .for_each(|c| c.client_lag = Some(lag));
         }
     };
-    expect(CheckKind::ClientLag, CheckStatus::Pass, "p99 1.00 ms at ITL p50 10.0 ms", late(1_000));
+    expect(CheckKind::ClientLag, CheckStatus::Pass, "p99 1.00 ms at ITL mean 10.0 ms", late(1_000));
     expect(CheckKind::ClientLag, CheckStatus::Warn, "p99 5.00 ms", late(5_000));
     expect(CheckKind::ClientLag, CheckStatus::Fail, "p99 6.00 ms", late(6_000));
     expect(CheckKind::ClientLag, CheckStatus::Unknown, "no kernel stamps", |run| {
@@ -250,6 +259,19 @@ fn assumed_tokens_are_doubted() {
         run.requests[0].output_tokens =
             Some(TokenCount { count: 4, source: TokenCountSource::Chunks });
     });
+}
+
+#[test]
+fn chunks_that_were_read_together_are_doubted() {
+    let together = |n: usize| {
+        move |run: &mut Run| {
+            run.requests.iter_mut().take(n).for_each(|r| r.chunks[0].coalesced = true)
+        }
+    };
+    // Of 2,800 chunks.
+    expect(CheckKind::ChunksApart, CheckStatus::Pass, "1.00 % of 2,800 chunks", together(28));
+    expect(CheckKind::ChunksApart, CheckStatus::Warn, "10.0 %", together(280));
+    expect(CheckKind::ChunksApart, CheckStatus::Fail, "10.0 %", together(281));
 }
 
 #[test]

@@ -91,6 +91,8 @@ pub enum CheckKind {
     TokenCounts,
     /// Tokens of each chunk were told by the server, not assumed.
     ChunkTokens,
+    /// Chunks came in reads of their own, so that each has its own arrival.
+    ChunksApart,
     /// The GPU ran at full clocks.
     GpuClocks,
     /// Full load held long enough.
@@ -101,7 +103,7 @@ pub enum CheckKind {
 
 impl CheckKind {
     /// All checks, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::RunComplete,
         Self::Errors,
         Self::SentOnce,
@@ -111,6 +113,7 @@ impl CheckKind {
         Self::ScheduleKept,
         Self::ClientLag,
         Self::ChunkTokens,
+        Self::ChunksApart,
         Self::SteadyWindow,
         Self::Samples,
         Self::Preemptions,
@@ -134,6 +137,7 @@ impl CheckKind {
             Self::OtherTraffic => "other traffic",
             Self::TokenCounts => "token counts",
             Self::ChunkTokens => "tokens a chunk",
+            Self::ChunksApart => "chunks apart",
             Self::GpuClocks => "GPU clocks",
             Self::SteadyWindow => "steady window",
             Self::Samples => "samples",

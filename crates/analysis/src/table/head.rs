@@ -50,13 +50,19 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
         format!("{} × {}{source}", run.gpus.len(), text::shown(gpu, false))
     }));
     facts.push(format!("clock: {}", run.clock.as_str()));
-    facts.push(text::shown(&run.started_at, false));
+    facts.push(to_the_second(&text::shown(&run.started_at, false)));
     if run.status != RunStatus::Complete {
         facts.push("not complete".into());
     }
     let wrapped = text::wrap_parts(&facts, look.columns(), 0, 2);
     lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
     lines
+}
+
+/// An RFC 3339 time without its fraction of a second.
+fn to_the_second(time: &str) -> String {
+    let Some((whole, fraction)) = time.split_once('.') else { return time.to_owned() };
+    format!("{whole}{}", fraction.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// Causes shown.

@@ -64,7 +64,7 @@ pub(super) fn schedule_kept(dataset: &Dataset) -> Check {
     )
 }
 
-/// Client lag may be this share of the median ITL.
+/// Client lag may be this share of the mean ITL. (The median is 0 where chunks came together.)
 const CLIENT_LAG_FINE_SHARE: f64 = 0.1;
 /// Beyond this share gaps say more of the client than of the server.
 const CLIENT_LAG_BAD_SHARE: f64 = 0.5;
@@ -83,9 +83,8 @@ pub(super) fn client_lag(dataset: &Dataset) -> Check {
             "Nothing where ITL is well above 1 ms; else repeat on an idle machine and compare.",
         );
     };
-    let share = lag.p99.value / itl.p50.value.max(1.0);
-    let figure =
-        format!("p99 {} at ITL p50 {}", text::time(lag.p99.value), text::time(itl.p50.value));
+    let share = lag.p99.value / itl.mean.max(1.0);
+    let figure = format!("p99 {} at ITL mean {}", text::time(lag.p99.value), text::time(itl.mean));
     if share <= CLIENT_LAG_FINE_SHARE {
         return pass(
             kind,
@@ -142,6 +141,45 @@ pub(super) fn chunk_tokens(dataset: &Dataset) -> Check {
             "Use a server that honours stream_options.include_usage.",
         ),
     }
+}
+
+/// Up to this share of chunks that came in one read with a later one does not show in ITL.
+const FEW_TOGETHER: f64 = 0.01;
+/// Beyond this share ITL and ICL percentiles are of reads, not of tokens.
+const MANY_TOGETHER: f64 = 0.1;
+
+pub(super) fn chunks_apart(dataset: &Dataset) -> Check {
+    let kind = CheckKind::ChunksApart;
+    let (mut all, mut together) = (0_u64, 0_u64);
+    for row in completed(dataset) {
+        let chunks = dataset.chunks(row);
+        all += chunks.coalesced.len() as u64;
+        together += chunks.coalesced.iter().filter(|c| **c).count() as u64;
+    }
+    if all == 0 {
+        return unknown(
+            kind,
+            "nothing was answered",
+            "There are no chunks.",
+            "Look at the errors.",
+        );
+    }
+    let share = together as f64 / all as f64;
+    let figure = format!(
+        "{} of {} came in one read with a later one",
+        text::percent(share),
+        text::of(all, "chunk", "chunks")
+    );
+    if share <= FEW_TOGETHER {
+        return pass(kind, figure, "Nearly every chunk has an arrival of its own.");
+    }
+    doubt(
+        kind,
+        if share <= MANY_TOGETHER { CheckStatus::Warn } else { CheckStatus::Fail },
+        figure,
+        "Chunks that are read together share one arrival: ITL and ICL percentiles are too low at the middle and too high at the end; TPOT and rates are right.",
+        "Read TPOT; give the load generator more CPU, or look whether a proxy between gathers the stream.",
+    )
 }
 
 fn completed(dataset: &Dataset) -> impl Iterator<Item = &RequestRow> {

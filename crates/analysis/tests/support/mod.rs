@@ -241,6 +241,7 @@ pub(crate) fn two_users() -> Run {
     let mut r3 = request("r3", 1, 1_150, &[(1_300, 1), (1_310, 1)]);
     r3.finished_at = Some(at(1_400));
     r3.prompt_tokens = Some(30);
+    r3.finish_reason = Some("stop".into());
     r3.server =
         Some(vllm_bench_record::ServerTimings { ttft_ms: Some(148.0), ..Default::default() });
     let r4 = refused("r4", 1, 1_260, 1_500, 503, "Service Unavailable");
