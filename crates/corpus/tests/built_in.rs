@@ -5,6 +5,7 @@ mod common;
 use std::collections::HashSet;
 
 use common::{Bench, prompts, question};
+use sha2::{Digest, Sha256};
 use vllm_bench_corpus::{BuildOptions, TokenCounter};
 use vllm_bench_protocol::Role;
 
@@ -22,6 +23,15 @@ fn the_same_spec_gives_the_same_bytes_with_any_number_of_threads() {
     assert_eq!(first, bytes(1, SPEC));
     assert_eq!(first, bytes(5, SPEC));
     assert_ne!(first, bytes(1, &SPEC.replace("seed = 7", "seed = 8")));
+}
+
+#[test]
+fn the_bytes_are_the_same_on_every_machine() {
+    // A change here means that no corpus made before can be made again: say so in the changelog.
+    let (_, corpus) = Bench::new().build(SPEC);
+    let text: String = prompts(&corpus).iter().map(|p| format!("{}\n", p.text())).collect();
+    let sha256: String = Sha256::digest(text).iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(sha256, "26aa48f660aa5ae6ad50e3f8e74b993e6d69aedaa6e7ce7fbd25150f61f93905");
 }
 
 #[test]

@@ -76,8 +76,8 @@ pub(super) const KINDS: [Kind; 9] = [
                 question: "Who first described {name}?",
             },
             Fact {
-                told: "{name} grows up to {count} metres above the sea near {place}",
-                question: "Up to what height does {name} grow near {place}?",
+                told: "{name} is found in {count} places near {place}",
+                question: "In how many places near {place} is {name} found?",
             },
         ],
     },

@@ -59,10 +59,14 @@ pub(super) fn vocabulary() -> &'static Vocabulary {
     })
 }
 
-/// The plural of a regular noun.
+/// The plural of a noun of these lists.
 pub(super) fn plural(noun: &str) -> String {
     let before_y = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
-    if let Some(stem) = before_y {
+    if let Some(stem) = noun.strip_suffix("man") {
+        format!("{stem}men")
+    } else if let Some(stem) = noun.strip_suffix("fe") {
+        format!("{stem}ves")
+    } else if let Some(stem) = before_y {
         format!("{stem}ies")
     } else if ["s", "x", "ch", "sh", "z"].iter().any(|end| noun.ends_with(end)) {
         format!("{noun}es")
@@ -99,13 +103,13 @@ const ADJECTIVES: &str = "old small large new local long early common narrow wid
     green reddish brown silver blue";
 
 const VERBS: &str = "built kept found used made brought described opened repaired replaced sold carried collected crossed \
-    joined left held gave took led moved reached received recorded restored shaped shared showed supplied supported \
+    joined left held led moved reached received recorded restored shaped shared showed supplied supported \
     surveyed taught traded visited painted planted praised prepared preserved produced protected published purchased \
     raised rebuilt reduced removed rented required rescued searched secured separated settled sheltered studied \
     surrounded tested tracked translated treated valued widened admired adopted altered arranged assembled avoided \
     blocked borrowed carved celebrated changed claimed cleared closed coloured compared completed connected copied \
     counted covered damaged decorated defended delivered designed destroyed directed discovered divided doubled drained \
-    drew enlarged examined exchanged expanded explored favoured financed flooded followed formed founded furnished \
+    enlarged examined exchanged expanded explored favoured financed flooded followed formed founded furnished \
     gathered guarded guided heated honoured imported improved inherited inspected introduced invented lifted limited \
     linked loaded lowered measured mended mentioned mixed named noticed observed offered ordered organised owned";
 
@@ -158,6 +162,8 @@ mod tests {
             ("valley", "valleys"),
             ("church", "churches"),
             ("compass", "compasses"),
+            ("fisherman", "fishermen"),
+            ("midwife", "midwives"),
         ];
         for (one, many) in cases {
             assert_eq!(plural(one), many);
