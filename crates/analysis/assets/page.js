@@ -131,7 +131,8 @@
       return box;
     }
     const band = bandAt(hover.bands, x);
-    box.append(element('div', 'hover-head', withUnit(x, hover.x_unit) + (band ? ' · ' + band[0] : '')));
+    const long = spec.group === 'time' && list(spec.option.xAxis)[0].max > 180;
+    box.append(element('div', 'hover-head', (long ? clock(x) : withUnit(x, hover.x_unit)) + (band ? ' · ' + band[0] : '')));
     for (const p of points) {
       if (p.value[1] === null) continue;
       const row = element('div', 'hover-row');
@@ -238,7 +239,7 @@
         };
         for (const d of series.data) if (d.label) Object.assign(d.label, { color: ink, textBorderColor: surface, textBorderWidth: 3 });
       }
-      if (series.type === 'line') series.emphasis = { focus: option.series.length > 2 ? 'series' : 'none', lineStyle: { width: 'inherit' } };
+      if (series.type === 'line') series.emphasis = { focus: option.series.length > 2 ? 'series' : 'none', lineStyle: { width: series.lineStyle.width } };
       if (series.type === 'line' && series.symbol === 'none') series.triggerLineEvent = true;
       const area = series.markArea;
       if (area) {
@@ -256,6 +257,7 @@
   }
 
   const TITLE_ROOM = 34;
+  const heightOf = (spec) => spec.height + (page.svg_out ? TITLE_ROOM : 0);
 
   // A picture has no page around it: it gets a title, and nothing to drag.
   function picture(spec, option, ink) {
@@ -271,8 +273,7 @@
     const width = printing ? Math.min(680, entry.place.clientWidth) : entry.place.clientWidth;
     if (entry.chart) entry.chart.dispose();
     entry.width = width;
-    entry.height = entry.spec.height + (page.svg_out ? TITLE_ROOM : 0);
-    entry.chart = echarts.init(entry.place, null, { renderer: 'svg', width, height: entry.height });
+    entry.chart = echarts.init(entry.place, null, { renderer: 'svg', width, height: heightOf(entry.spec) });
     entry.option = ready(entry, width);
     entry.chart.setOption(entry.option);
     if (entry.spec.group === 'time') entry.chart.group = 'time';
@@ -323,7 +324,7 @@
 
   function startAll(specs, then) {
     // All heights first: nothing moves while the page fills.
-    for (const spec of specs) document.getElementById('chart-' + spec.id).style.height = spec.height + 'px';
+    for (const spec of specs) document.getElementById('chart-' + spec.id).style.height = heightOf(spec) + 'px';
     let i = 0;
     const next = () => {
       // A few at a time, so that the page can be scrolled meanwhile.

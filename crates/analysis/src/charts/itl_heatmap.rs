@@ -120,7 +120,7 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
         id: "itl-heatmap",
         title: "Gaps between tokens over time".into(),
         note:
-            "A dark band is the usual pace; it moves up as the load grows. Specks far above it are \
+            "The strongest band is the usual pace; it moves up as the load grows. Specks far above it are \
                stalls: a prefill of another request, a preemption, a pause of the client."
                 .into(),
         alt: format!(
@@ -143,6 +143,8 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
         if let Some(map) = option.get_mut("visualMap").and_then(|m| m.get_mut(0)) {
             map["type"] = json!("continuous");
             map["orient"] = json!("horizontal");
+            // It would show the magnitude, which is not a count.
+            map["hoverLink"] = json!(false);
             map["top"] = json!(0);
             map["left"] = json!(0);
             map["itemWidth"] = json!(10);

@@ -119,6 +119,9 @@ impl Cell {
 
 type Pick = fn(&Stat) -> Percentile;
 
+/// Head, term, metric and the percentiles of it that are shown.
+type Group = (&'static str, &'static str, SloMetric, &'static [(&'static str, Pick)]);
+
 const P50: Pick = |s| s.p50;
 const P90: Pick = |s| s.p90;
 const P95: Pick = |s| s.p95;
@@ -126,7 +129,7 @@ const P99: Pick = |s| s.p99;
 
 /// The table of stages. `names` are those of all stages of the manifest.
 pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
-    let groups: [(&str, &str, SloMetric, &[(&str, Pick)]); 3] = [
+    let groups: [Group; 3] = [
         ("TTFT ms", "ttft", SloMetric::Ttft, &[("p50", P50), ("p95", P95), ("p99", P99)]),
         ("TPOT ms", "tpot", SloMetric::Tpot, &[("p50", P50), ("p95", P95)]),
         ("E2E ms", "e2e", SloMetric::E2e, &[("p50", P50), ("p95", P95)]),

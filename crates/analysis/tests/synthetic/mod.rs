@@ -67,10 +67,10 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
     stages.extend(run.concurrency.iter().map(|&n| stage(&format!("cc {n}"), Phase::Measure, n)));
     let mut records = Vec::new();
     let mut now = 0.4;
-    for index in 0..stages.len() {
+    for (index, stage) in stages.iter_mut().enumerate() {
         let per_user = if index == 0 { 3 } else { run.requests_per_user };
         let started = now;
-        let load = stages[index].concurrency;
+        let load = stage.concurrency;
         let first = records.len();
         for user in 0..load {
             let mut at = started;
@@ -86,9 +86,9 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
             .filter_map(|r| r.finished_at)
             .map(seconds)
             .fold(started, f64::max);
-        stages[index].started_at_ns = Some(at_s(started));
-        stages[index].finished_at_ns = Some(at_s(now));
-        stages[index].planned_requests = Some(u64::from(load * per_user));
+        stage.started_at_ns = Some(at_s(started));
+        stage.finished_at_ns = Some(at_s(now));
+        stage.planned_requests = Some(u64::from(load * per_user));
         now += 0.8;
     }
     let manifest = manifest(run, stages.clone(), now);
@@ -204,7 +204,7 @@ fn request(
         }),
         model: Some(hostile.to_owned()),
         answer: Some(format!("Answer {id}: {hostile} and then some words.\nA second line.")),
-        reasoning: (id % 7 == 0).then(|| format!("Thinking about {hostile}")),
+        reasoning: id.is_multiple_of(7).then(|| format!("Thinking about {hostile}")),
     }
 }
 
