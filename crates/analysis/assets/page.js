@@ -187,12 +187,14 @@
       axis.nameTextStyle.padding = [0, 0, 0, narrow ? -40 : -50];
       if (narrow) axis.splitNumber = 4;
       if (time) axis.nameGap = 24;
+      if (axis.max !== undefined && axis.max !== 100) axis.axisLabel.showMaxLabel = false;
     }
     for (const axis of list(option.xAxis)) {
       if (narrow) axis.splitNumber = 4;
       if (option.series[0]?.type === 'bar') Object.assign(axis.axisLabel, { showMinLabel: false, showMaxLabel: false });
       if (time) {
         const long = axis.max > 180;
+        axis.axisLabel.showMaxLabel = false;
         axis.name = 'time since run start ' + (long ? '(min:s)' : '(s)');
         if (long) {
           axis.axisLabel.formatter = clock;

@@ -49,7 +49,7 @@ pub fn gpu_memory(gpus: &[TimeSeries], total_gib: Option<f64>, timeline: &Timeli
         note: "vLLM takes its share at start, so this is flat; a step in mid-run is somebody else.",
         axis: "memory used",
         unit: Unit::Gib,
-        max: total_gib.map(|t| t * 1.08),
+        max: total_gib,
         level: total_gib.map(|t| ("total", t)),
         slider: false,
     }
@@ -106,7 +106,7 @@ impl Gauge {
             let mut line = kit::broken_line(&one.name, Hue::nth(i).light(), 1.6, &points);
             if let (0, Some((name, at))) = (i, self.level) {
                 let name = format!("{name} {}", number(at));
-                let level = (name, at, LabelPosition::InsideEndTop);
+                let level = (name, at, LabelPosition::InsideEndBottom);
                 line = line.mark_line(kit::levels(Hue::Grey.light(), vec![level]));
             }
             chart = chart.series(line);

@@ -48,7 +48,7 @@ fn histogram(
         .bar_width("96%")
         .data(data);
     let (low, high) = match (bins.first(), bins.last()) {
-        (Some(first), Some(last)) => (f64::from(first.from), f64::from(last.to)),
+        (Some(first), Some(last)) => (f64::from(first.from) - 0.5, f64::from(last.to) - 0.5),
         _ => (0.0, 1.0),
     };
     let x = Axis::new()
@@ -135,7 +135,8 @@ struct Bin {
 
 impl Bin {
     fn middle(&self) -> f64 {
-        (f64::from(self.from) + f64::from(self.to)) / 2.0
+        // Of whole numbers from `from` to `to - 1`.
+        (f64::from(self.from) + f64::from(self.to) - 1.0) / 2.0
     }
 }
 
@@ -187,7 +188,7 @@ mod tests {
         let option: Value = serde_json::from_str(&chart.option_json).expect("an option is JSON");
         let bar = &option["series"][0];
         assert_eq!(bar["type"], "bar");
-        assert_eq!(bar["data"], json!([[10.5, 1.0], [11.5, 2.0], [12.5, 1.0]]));
+        assert_eq!(bar["data"], json!([[10.0, 1.0], [11.0, 2.0], [12.0, 1.0]]));
         assert_eq!(bar["markLine"]["data"][0]["xAxis"], 11.0);
         assert_eq!(bar["markLine"]["data"][0]["name"], "mean 11.0");
         assert_eq!(chart.hover.lines[0][1], ["11 tokens", "2 requests (50.0 %)"]);
