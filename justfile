@@ -118,6 +118,11 @@ clippy:
 doc *flags:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps "$@"
 
+# What the load generator costs and how far its times are off, against a floor and a known truth (minutes; `--quick` for less)
+[group('develop')]
+bench-client *flags:
+    {{ run }} vllm-bench-bench-client -- "$@"
+
 # Open made-up pages, and the report given, in a headless Chromium: all drawn, no error, nothing loaded
 [group('develop')]
 browser-test *report:

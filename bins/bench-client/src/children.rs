@@ -1,0 +1,122 @@
+//! Starts and ends the processes of a measurement.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use vllm_bench_bench::{TruthConfig, TruthLog, process};
+
+use crate::role::{Role, RolePart};
+
+/// This program, to play `role`.
+pub(crate) fn command(role: &Role) -> anyhow::Result<Command> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command.arg("role").arg(serde_json::to_string(role)?);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    Ok(command)
+}
+
+/// A child that does not outlive its owner.
+pub(crate) struct Owned(Child);
+
+impl Owned {
+    pub(crate) fn start(mut command: Command) -> anyhow::Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        Ok(Self(command.spawn().with_context(|| format!("cannot start {name}"))?))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, as it should have.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A truth server.
+pub(crate) struct Truth {
+    child: Owned,
+    /// Closing it ends the server.
+    stdin: Option<ChildStdin>,
+    pub addr: SocketAddr,
+    log: PathBuf,
+}
+
+impl Truth {
+    pub(crate) fn start(
+        config: TruthConfig,
+        cpu: Option<usize>,
+        dir: &Path,
+    ) -> anyhow::Result<Self> {
+        let log = dir.join("truth.jsonl");
+        let role = Role { part: RolePart::Truth(config), cpu, log: log.clone() };
+        let mut command = command(&role)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = Owned::start(command)?;
+        let stdin = child.0.stdin.take();
+        let stdout = child.0.stdout.take().context("the server has no output")?;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let addr = line.trim().parse().context("the truth server did not say its address")?;
+        Ok(Self { child, stdin, addr, log })
+    }
+
+    /// Ends it; what it did.
+    pub(crate) fn finish(mut self) -> anyhow::Result<TruthLog> {
+        drop(self.stdin.take());
+        let status = self.child.0.wait()?;
+        ensure!(status.success(), "the truth server failed: {status}");
+        Ok(TruthLog::read_from(&self.log)?)
+    }
+}
+
+/// The client is stopped this long, and then runs as long.
+const STALL: Duration = Duration::from_millis(30);
+
+/// What a child cost that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub cpu_ns: u64,
+    /// Of its last look; `None` where it was too short to look.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Waits for the end of `child`; with `stalled` it is stopped half of the time.
+pub(crate) fn wait(mut child: Owned, stalled: bool, limit: Duration) -> anyhow::Result<Cost> {
+    let before = process::children_cpu_ns()?;
+    let started = Instant::now();
+    let mut peak_rss_bytes = None;
+    loop {
+        if let Some(status) = child.0.try_wait()? {
+            ensure!(status.success(), "the client failed: {status}");
+            let cpu_ns = process::children_cpu_ns()? - before;
+            return Ok(Cost { cpu_ns, peak_rss_bytes });
+        }
+        if started.elapsed() > limit {
+            bail!("the client did not end within {limit:?}");
+        }
+        if stalled {
+            // It has not been waited for: the number is still its own.
+            let pid = Pid::from_raw(child.id() as i32);
+            kill(pid, Signal::SIGSTOP)?;
+            sleep(STALL);
+            kill(pid, Signal::SIGCONT)?;
+            sleep(STALL);
+        } else {
+            peak_rss_bytes = process::peak_rss_bytes(Some(child.id())).or(peak_rss_bytes);
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
