@@ -253,13 +253,13 @@ impl Figures {
         let mut all = Map::new();
         let mut spread = Map::new();
         for figure in self.cells.iter().flat_map(CellFigures::figures) {
-            let range = json!([figure.ours.min, figure.ours.max]);
-            put(&mut all, figure.key, figure.streams, json!(figure.ours.median));
+            let range = json!([rounded(figure.ours.min), rounded(figure.ours.max)]);
+            put(&mut all, figure.key, figure.streams, json!(rounded(figure.ours.median)));
             put(&mut spread, figure.key, figure.streams, range);
         }
         let mut peers = Map::new();
         for peer in &self.peers {
-            let ratio = json!(self.peer_ratio(peer));
+            let ratio = json!(self.peer_ratio(peer).map(rounded));
             put(&mut peers, peer.name, Some(peer.streams), ratio);
         }
         all.insert("min_max".into(), spread.into());
@@ -287,6 +287,11 @@ fn put(map: &mut Map<String, Value>, key: &str, streams: Option<u32>, value: Val
     if let Value::Object(inner) = inner {
         inner.insert(streams.to_string(), value);
     }
+}
+
+/// To three decimals: more are noise.
+fn rounded(figure: f64) -> f64 {
+    (figure * 1e3).round() / 1e3
 }
 
 fn shown(spread: Spread, unit: &str) -> String {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use vllm_bench_bench::{
     ClientLog, ClientPlan, ClientRequest, Pace, TruthConfig, TruthLog, TruthServer, compare,
-    run_clock_origin_ns, run_floor,
+    percentile, run_clock_origin_ns, run_floor,
 };
 use vllm_bench_loadgen::{
     ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
@@ -78,12 +78,12 @@ fn both_clients_count_the_same_tokens() {
         assert!(unstamped.is_empty(), "{} {unstamped:?}", unstamped.len());
         let mut found = compare(log, truth).expect("the same run");
         assert_eq!(found.chunks, 24 * 12);
-        assert!(found.arrival_us.len() > 100, "{} of {} censored", found.censored, found.chunks);
-        assert_eq!(found.ttft_us.len(), 24);
-        // A machine under load delays a write after its clock was read; the
-        // pacing itself (4 ms, 20 ms) must not show.
-        let median = found.arrival_us.select_nth_unstable_by(50, f64::total_cmp).1;
-        assert!(*median < 2_000.0, "{median} µs");
+        // A machine under load delays a write after its clock was read, and has
+        // clients find many events in a read; the pacing itself (4 ms, 20 ms)
+        // must not show in those that are left, nor a stamp before its write.
+        let median = percentile(&mut found.arrival_us, 0.5).expect("not all are censored");
+        assert!(median < 2_000.0, "{median} µs");
+        assert!(found.earliest_us.is_some_and(|us| us > -1_000.0), "{:?}", found.earliest_us);
         assert!(found.ttft_p99_us().is_some() && found.itl_p99_us().is_some());
     }
 }
