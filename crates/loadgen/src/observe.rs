@@ -379,3 +379,120 @@ pub(crate) fn cut(message: &str) -> String {
     }
     format!("{}…", &message[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use vllm_bench_record::{Outcome, Timestamp};
+
+    use super::*;
+
+    /// The recorded traffic of a real vLLM, kept with the protocol crate.
+    const FIXTURES: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/tests/fixtures/vllm-0.32");
+
+    fn read(n: u64) -> ReadStamp {
+        ReadStamp { at: Timestamp::from_nanos(n), client_lag: None, read: n }
+    }
+
+    /// What is left of an answer that comes in `pieces`, a read each. Chunk marks
+    /// and instants depend on the reads and are left out.
+    fn observe(endpoint: Endpoint, pieces: &[&[u8]]) -> (RequestRecord, Option<Failure>) {
+        let mut observer = Observer::new(endpoint, true, true, None);
+        let mut tokens = 0;
+        for (n, piece) in pieces.iter().enumerate() {
+            tokens += observer.data(piece, read(n as u64 + 1));
+        }
+        observer.end(read(pieces.len() as u64));
+        let mut record = blank();
+        let failure = observer.fill(&mut record);
+        assert_eq!(tokens, record.chunks.iter().map(|c| c.tokens).sum::<u32>());
+        for chunk in &mut record.chunks {
+            chunk.at = Timestamp::ZERO;
+            chunk.coalesced = false;
+        }
+        (record, failure)
+    }
+
+    fn blank() -> RequestRecord {
+        RequestRecord {
+            request_id: String::new(),
+            stage_index: 0,
+            server_index: 0,
+            user: 0,
+            session: 0,
+            turn: 0,
+            prompt_id: String::new(),
+            corpus_prompt_tokens: None,
+            max_tokens: None,
+            scheduled_at: Timestamp::ZERO,
+            sent_at: None,
+            written_at: None,
+            headers_at: None,
+            chunks: Vec::new(),
+            finished_at: None,
+            connect: None,
+            outcome: Outcome::Cancelled,
+            http_status: None,
+            prompt_tokens: None,
+            output_tokens: None,
+            chunk_token_source: ChunkTokenSource::Assumed,
+            cached_tokens: None,
+            finish_reason: None,
+            server: None,
+            model: None,
+            answer: None,
+            reasoning: None,
+        }
+    }
+
+    fn streams() -> Vec<(String, Endpoint, Vec<u8>)> {
+        let mut streams = Vec::new();
+        for entry in
+            std::fs::read_dir(Path::new(FIXTURES)).expect("the recordings are in the project")
+        {
+            let path = entry.expect("listable").path();
+            let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+            let body = std::fs::read(&path).expect("readable");
+            if name.ends_with(".body") && body.starts_with(b"data: ") {
+                let completion = body.windows(15).any(|w| w == b"text_completion");
+                let endpoint = if completion { Endpoint::Completions } else { Endpoint::Chat };
+                streams.push((name, endpoint, body));
+            }
+        }
+        assert!(streams.len() >= 25, "{}", streams.len());
+        streams
+    }
+
+    #[test]
+    fn every_recorded_stream_is_observed_whole() {
+        for (name, endpoint, body) in streams() {
+            let (record, failure) = observe(endpoint, &[&body]);
+            // Two of the recordings were cut off by whoever recorded them.
+            let whole = body.ends_with(b"data: [DONE]\n\n");
+            assert_eq!(failure.is_none(), whole, "{name}: {failure:?}");
+            assert!(!record.chunks.is_empty(), "{name}");
+            let counted: u32 = record.chunks.iter().map(|c| c.tokens).sum();
+            let exact = record.chunk_token_source != ChunkTokenSource::Assumed;
+            if exact && let Some(total) = record.output_tokens {
+                assert_eq!(counted, total.count, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_the_reads_cut_does_not_matter() {
+        for (name, endpoint, body) in streams() {
+            let whole = observe(endpoint, &[&body]);
+            // Long recordings at every seventh byte: every kind of place is met.
+            let step = if body.len() > 6_000 { 7 } else { 1 };
+            for cut in (1..body.len()).step_by(step) {
+                let (a, b) = body.split_at(cut);
+                assert_eq!(observe(endpoint, &[a, b]), whole, "{name} cut at {cut}");
+            }
+            let bytes: Vec<&[u8]> = body.chunks(1).collect();
+            assert_eq!(observe(endpoint, &bytes), whole, "{name} byte by byte");
+        }
+    }
+}
