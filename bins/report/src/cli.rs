@@ -131,8 +131,8 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 
     /// Write a page to FILE instead of printing
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
-    pub(crate) html: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) html: Option<Option<PathBuf>>,
 }
 
 impl Inspect {

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Inspect, common: &Common) -> anyhow::Result<Exit> {
     } else if let Some(file) = &args.html {
         // `--html` alone: beside the report.
         let beside = || dataset.run_dir().join("inspect.html");
-        let file: PathBuf = if file.as_os_str().is_empty() { beside() } else { file.clone() };
+        let file: PathBuf = file.clone().unwrap_or_else(beside);
         replace(&file, &inspect_html(&dataset, &inspection)?)?;
         if !common.quiet {
             note(format_args!("wrote {}", word(&file)));

@@ -151,6 +151,10 @@ fn single_requests_in_text_json_and_as_a_page() {
     );
     assert!(fs::read_to_string(&page).expect("written").contains("answer of r1"));
 
+    let alone = call([OsStr::new("inspect"), dir.as_os_str(), OsStr::new("--html")]);
+    assert!(alone.status.success(), "{}", text(&alone.stderr));
+    assert!(dir.join("inspect.html").is_file(), "beside the report where no file is named");
+
     let output = call(arguments(&["inspect", "--stage", "cc 9"], &dir));
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("it has: warm-up, cc 2"), "{}", text(&output.stderr));

@@ -63,12 +63,14 @@ fn wall_ns(wall: SystemTime) -> i64 {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Receiver, enable};
+pub(crate) use linux::{KeepStamping, Receiver, enable};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{self, IoSliceMut};
+    use std::net::{Ipv4Addr, UdpSocket};
     use std::os::fd::{AsFd, AsRawFd};
+    use std::time::{Duration, Instant};
 
     use nix::sys::socket::sockopt::Timestamping;
     use nix::sys::socket::{
@@ -80,6 +82,40 @@ mod linux {
         let flags = TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE
             | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
         setsockopt(socket, Timestamping, &flags).is_ok()
+    }
+
+    /// A socket of our own that keeps the kernel stamping.
+    ///
+    /// The kernel stamps nothing until the first socket asks, and begins a
+    /// little after it has asked (the switch is thrown by a work queue); with the last such
+    /// socket it ends. Without this the first answers of a stage could come unstamped.
+    #[derive(Debug)]
+    pub(crate) struct KeepStamping {
+        _socket: UdpSocket,
+    }
+
+    /// How long the kernel may take to begin.
+    const BEGIN: Duration = Duration::from_millis(200);
+
+    impl KeepStamping {
+        /// Asks, and waits until stamps come. `None` where none do.
+        pub(crate) fn begin() -> Option<Self> {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+            socket.connect(socket.local_addr().ok()?).ok()?;
+            if !enable(&socket) {
+                return None;
+            }
+            let (mut receiver, mut byte) = (Receiver::new(), [0]);
+            let deadline = Instant::now() + BEGIN;
+            while Instant::now() < deadline {
+                socket.send(&byte).ok()?;
+                std::thread::sleep(Duration::from_micros(100));
+                if let Ok((_, Some(_))) = receiver.recv(&socket, &mut byte) {
+                    return Some(Self { _socket: socket });
+                }
+            }
+            None
+        }
     }
 
     /// Reads with stamps; holds the control buffer, so that a read allocates nothing.
@@ -119,6 +155,18 @@ mod linux {
             });
             Ok((message.bytes, stamp))
         }
+    }
+}
+
+/// Elsewhere the kernel stamps nothing.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub(crate) struct KeepStamping;
+
+#[cfg(not(target_os = "linux"))]
+impl KeepStamping {
+    pub(crate) fn begin() -> Option<Self> {
+        None
     }
 }
 

@@ -19,7 +19,7 @@ use crate::config::{Arrivals, ClientConfig};
 use crate::connection::ConnectorParts;
 use crate::error::LoadError;
 use crate::event::{Live, LoadEvent};
-use crate::kernel_clock::{REFRESH, WallMap};
+use crate::kernel_clock::{KeepStamping, REFRESH, WallMap};
 use crate::plan::{PreparedRequest, Stage};
 use crate::stop::StopHandle;
 use crate::worker::{Counters, Message, Worker};
@@ -68,7 +68,8 @@ where
         return Err(LoadError::Plan("no server to send to".into()));
     }
     let template = Template::new(config)?;
-    let wall = (config.arrivals == Arrivals::Kernel).then(|| WallMap::new(clock));
+    let stamping = (config.arrivals == Arrivals::Kernel).then(KeepStamping::begin).flatten();
+    let wall = stamping.is_some().then(|| WallMap::new(clock));
     let connector = ConnectorParts::new(config, clock, wall.clone())?;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
     let workers = config.workers.map_or(cpus, |n| n.get()).min(stage.concurrency as usize);

@@ -108,7 +108,7 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
             servers[0].url, other.model, other.url
         ));
     }
-    let spent = check_lengths(&scenario, &corpus, &client, &servers[0])?;
+    let spent = check_lengths(&scenario, &corpus, &client, &servers[0], &mut warnings)?;
     compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
     let (counts, clock) = find_counts(&scenario, &client, &model, &mut warnings)?;
     let bodies = BodyWriter::new(&scenario, &model, counts);
@@ -268,6 +268,7 @@ fn check_lengths(
     corpus: &Corpus,
     client: &ClientConfig,
     server: &ServerInfo,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<usize>, RunError> {
     let Some(limit) = server.max_model_len else { return Ok(None) };
     let answer = scenario.spec.request.max_tokens.get();
@@ -291,8 +292,15 @@ fn check_lengths(
     let bodies = BodyWriter::new(scenario, &server.model, ChunkCounts::Assumed);
     let record = send_one(client, bodies.body(&prompt), "preflight-longest")?;
     match record.outcome {
-        // The corpus was counted by another tokenizer: the server takes it after all.
-        Outcome::Completed | Outcome::Cancelled => Ok(Some(longest.1)),
+        // The prompt fits, the answer will not: vLLM ends it at the limit. (Or the
+        // corpus was counted by another tokenizer.)
+        Outcome::Completed | Outcome::Cancelled => {
+            warnings.push(format!(
+                "{too_long} of {} prompts leave less room than max_tokens = {answer}: the server ends those answers at its {limit} tokens",
+                corpus.len()
+            ));
+            Ok(Some(longest.1))
+        }
         Outcome::Failed(failure) => Err(RunError::TooLong {
             url: server.url.clone(),
             too_long,
