@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Folder in which the run directory is made.
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
-    /// Sets a key of the scenario: load.closed.concurrency=[8,16]. Repeatable.
+    /// Sets a key of the scenario, such as request.max_tokens=128. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// File that holds the server's bearer key, instead of an environment variable.
