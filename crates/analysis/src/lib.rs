@@ -54,6 +54,7 @@ mod stat;
 mod summary;
 pub mod table;
 mod text;
+mod time_split;
 mod verdict;
 mod window;
 
@@ -69,3 +70,4 @@ pub use stage::{
 };
 pub use stat::{Percentile, Stat};
 pub use summary::{Methods, RunFacts, RunTotals, Summary};
+pub use time_split::{TimePart, TimeSplit};

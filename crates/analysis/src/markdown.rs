@@ -7,8 +7,9 @@ use crate::stage::{FiguresFrom, StageSummary};
 use crate::stat::Percentile;
 use crate::summary::Summary;
 use crate::text::{self, NONE};
+use crate::time_split::{PARTS, STATISTICS, SUM};
 
-/// The whole summary: the run, one table of stages, one of distributions, the verdict.
+/// The whole summary: the run, one table of stages, one of distributions, where the time went, the verdict.
 pub fn document(summary: &Summary) -> String {
     let mut out = head(summary);
     out.push_str("\n## Stages\n\n");
@@ -16,6 +17,11 @@ pub fn document(summary: &Summary) -> String {
     out.push_str("\n`*`: few samples for this percentile. `~`: of the whole stage, full load held too short. ");
     out.push_str("Latencies are of answered requests.\n\n## Distributions, ms\n\n");
     out.push_str(&distributions(summary));
+    if let Some(table) = time_split(summary) {
+        out.push_str("\n## Where the time went, ms\n\n");
+        out.push_str(&table);
+        out.push_str("\nOf the completed requests that carry the server's own timings. Means add up, medians do not.\n");
+    }
     out.push_str("\n## Verdict\n\n");
     for check in &summary.verdict.checks {
         let word = match check.status {
@@ -115,6 +121,24 @@ fn distributions(summary: &Summary) -> String {
         }
     }
     table(&columns)
+}
+
+/// A line for the means and one for the medians of each stage that has them; `None` without any.
+fn time_split(summary: &Summary) -> Option<String> {
+    let parts = || PARTS.iter().chain([&SUM]);
+    let names = ["stage", "of", "n"].into_iter().chain(parts().map(|p| p.name));
+    let mut columns: Vec<Vec<String>> =
+        names.chain(["decode seen by the client"]).map(|name| vec![name.to_owned()]).collect();
+    for stage in &summary.stages {
+        let Some(split) = &stage.time_split else { continue };
+        for (statistic, of) in STATISTICS {
+            let mut row = vec![escape(&stage.label), statistic.into(), text::count(split.requests)];
+            row.extend(parts().map(|part| text::ms(of((part.of)(split)))));
+            row.push(text::ms(of(split.client_decode_ns)));
+            columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
+        }
+    }
+    (columns[0].len() > 1).then(|| table(&columns))
 }
 
 fn percentile(percentile: Option<Percentile>) -> String {

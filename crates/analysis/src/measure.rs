@@ -11,6 +11,7 @@ use crate::slo::{self, Objective};
 use crate::span;
 use crate::stage::{ErrorCount, FiguresFrom, StageSummary, WindowSummary};
 use crate::summary::RunTotals;
+use crate::time_split::TimeSplit;
 use crate::window::{InFlight, Span};
 
 /// One summary a measured stage of the plan, those without a request too.
@@ -36,6 +37,14 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
     let steady = in_flight.steady(info.concurrency).map(summary);
     let whole = extent(rows).map(summary);
     let figures_from = figures_from(steady.as_ref(), whole.as_ref());
+    let figures = match figures_from {
+        FiguresFrom::Steady => steady.as_ref(),
+        FiguresFrom::Whole => whole.as_ref(),
+    };
+    // An answer that came in one piece has no first token of its own.
+    let time_split = figures
+        .filter(|_| dataset.manifest().scenario.stream)
+        .and_then(|w| TimeSplit::of(rows, Span { from: w.from_ns, to: w.to_ns }));
     let outcomes = Outcomes::of(rows);
     StageSummary {
         index,
@@ -53,6 +62,7 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
         steady,
         whole,
         figures_from,
+        time_split,
         slo: Vec::new(),
         server: counters::of(info, rows),
     }

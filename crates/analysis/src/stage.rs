@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use vllm_bench_record::{FailureCause, StageEnd, Timestamp};
 
 use crate::stat::Stat;
+use crate::time_split::TimeSplit;
 
 /// Every figure of one measured stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub struct StageSummary {
     pub whole: Option<WindowSummary>,
     /// Which of the two stands in tables and is held against the objectives.
     pub figures_from: FiguresFrom,
+    /// Where the time of the figures' requests went; `None` when none carries the server's own
+    /// timings (vLLM sends them with `--enable-per-request-metrics`) or answers were not streamed.
+    #[serde(default)]
+    pub time_split: Option<TimeSplit>,
     /// One result an objective, in the order of their names.
     pub slo: Vec<SloResult>,
     /// The servers' counters over the stage; `None` when they were not read before and after.
@@ -188,13 +193,13 @@ pub struct Goodput {
 /// The server's own figures of the span's completed requests; `None` where answers carry none.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct ServerFigures {
-    /// Its time to first token.
+    /// Its time to first token. vLLM counts it from when the request leaves the queue: [`TimeSplit`].
     pub ttft_ns: Option<Stat>,
     /// Its queue time.
     pub queue_ns: Option<Stat>,
     /// Its generation time.
     pub generation_ns: Option<Stat>,
-    /// The client's TTFT minus the server's: what the path costs.
+    /// The client's TTFT minus the server's: the path, and with vLLM the queue too.
     pub path_ns: Option<Stat>,
 }
 

@@ -4,6 +4,7 @@ mod detail;
 pub(crate) mod grid;
 mod head;
 mod overview;
+mod time_split;
 
 use crate::summary::Summary;
 
@@ -49,7 +50,8 @@ pub enum Tone {
     Faint,
 }
 
-/// The whole summary: head, one line a stage, the distributions, errors, the verdict, warnings.
+/// The whole summary: head, one line a stage, the distributions, where the time
+/// went, errors, the verdict, warnings.
 ///
 /// Ends with a line feed. No line takes more columns than `look.width`, whatever the figures.
 pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
@@ -57,6 +59,7 @@ pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
         head::lines(summary, look),
         overview::lines(summary, look),
         detail::lines(summary, look),
+        time_split::lines(summary, look),
         head::errors(summary, look),
         head::verdict(summary, look),
         head::warnings(summary, look),

@@ -2,9 +2,9 @@
 
 mod support;
 
-use support::{Run, at, refused, request, stage, two_users};
+use support::{Run, at, refused, request, stage, timings, two_users};
 use vllm_bench_analysis::{AnalysisError, Dataset, FiguresFrom, Stat, Summary};
-use vllm_bench_record::{FailureCause, Outcome, Phase};
+use vllm_bench_record::{FailureCause, Outcome, Phase, ServerTimings};
 
 fn summary(run: &Run) -> Summary {
     Summary::of(&Dataset::open(run.write()).expect("a readable run")).expect("known objectives")
@@ -156,6 +156,66 @@ fn counters_stand_beside_our_counts() {
         (counts.prefix_cache_hits, counts.preemptions, counts.restarted),
         (Some(16), Some(0), false)
     );
+}
+
+/// ```text
+///     due sent first last   queue prefill decode   wait network rest   E2E
+/// a     0    2   102  202      10      85     99      2       5    1   202
+/// b   300  300   500  600     100      99    103      0       1   -3   300
+/// c   700  701   801  821      40      63     20      1      -3    0   121
+/// ```
+#[test]
+fn where_the_time_went() {
+    let mut run = Run::new(vec![stage("cc 1", Phase::Measure, 1)]);
+    let mut a = request("a", 0, 2, &[(102, 1), (202, 1)]);
+    (a.scheduled_at, a.server) = (at(0), timings(10.0, 85.0, 99.0));
+    let mut b = request("b", 0, 300, &[(500, 1), (600, 1)]);
+    b.server = timings(100.0, 99.0, 103.0);
+    let mut c = request("c", 0, 701, &[(801, 1), (821, 1)]);
+    (c.scheduled_at, c.server) = (at(700), timings(40.0, 63.0, 20.0));
+    let silent = request("silent", 0, 900, &[(950, 1), (960, 1)]);
+    let mut half = request("half", 0, 1_000, &[(1_050, 1), (1_060, 1)]);
+    half.server = Some(ServerTimings { ttft_ms: Some(49.0), ..ServerTimings::default() });
+    let mut failed = refused("failed", 0, 1_100, 1_200, 500, "no");
+    failed.server = timings(1.0, 1.0, 1.0);
+    run.requests = vec![a, b, c, silent, half, failed];
+    let split = summary(&run).stages[0].time_split.expect("three carry timings");
+    assert_eq!((split.requests, split.completed), (3, 5));
+    let parts = [
+        (split.client_wait_ns, 1.0, 1.0),
+        (split.network_ns, 1.0, 1.0),
+        (split.queue_ns, 50.0, 40.0),
+        (split.prefill_ns, 247.0 / 3.0, 85.0),
+        (split.decode_ns, 74.0, 99.0),
+        (split.rest_ns, -2.0 / 3.0, 0.0),
+    ];
+    for (part, mean, p50) in parts {
+        close(part.mean, mean * 1e6);
+        close(part.p50, p50 * 1e6);
+    }
+    close(split.e2e_from_schedule_ns.mean, 623e6 / 3.0);
+    close(parts.iter().map(|(part, ..)| part.mean).sum::<f64>(), 623e6 / 3.0);
+    close(split.client_decode_ns.mean, 220e6 / 3.0);
+    close(split.client_decode_ns.p50, 100e6);
+}
+
+#[test]
+fn where_the_time_went_is_of_the_figures_window_and_of_streams() {
+    let mut run = two_users();
+    for r in run.requests.iter_mut().filter(|r| r.request_id != "r3") {
+        // r1 is sent before the window, w1 in the warm-up, r4 failed; r2 does not tell.
+        r.server = if r.request_id == "r2" { None } else { timings(7.0, 7.0, 7.0) };
+    }
+    let split = summary(&run).stages[0].time_split.expect("r3 carries timings");
+    assert_eq!((split.requests, split.completed), (1, 2));
+    close(split.network_ns.mean, 0.5e6); // 150 - 148 - 1.5
+    close(split.rest_ns.mean, -2e6); // 10 seen, 12 made
+
+    run.manifest.scenario.stream = false;
+    assert_eq!(summary(&run).stages[0].time_split, None, "no first token to count from");
+    run.manifest.scenario.stream = true;
+    run.requests.iter_mut().for_each(|r| r.server = None);
+    assert_eq!(summary(&run).stages[0].time_split, None, "nobody tells");
 }
 
 #[test]

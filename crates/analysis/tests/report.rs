@@ -133,6 +133,7 @@ fn every_chart_of_the_issue_is_there_with_data_units_and_words() {
         "throughput-latency",
         "throughput-by-concurrency",
         "latency-by-concurrency",
+        "time-split",
         "gpu-utilisation",
         "gpu-power",
         "gpu-memory",
@@ -196,6 +197,8 @@ fn the_report_is_one_harmless_file() {
     for part in [
         "id=\"stages\"",
         "id=\"charts\"",
+        "id=\"time\"",
+        "id=\"time-split\"",
         "id=\"machine\"",
         "id=\"slowest\"",
         "id=\"errors\"",
@@ -207,6 +210,20 @@ fn the_report_is_one_harmless_file() {
         html.contains("within error rate ≤ 5% and TTFT p95 ≤ 2s"),
         "the answer names the objectives"
     );
+}
+
+#[test]
+fn without_the_servers_timings_the_page_says_which_flag_gives_them() {
+    let mut made = made(&small());
+    made.summary.stages.iter_mut().for_each(|s| s.time_split = None);
+    let html = report::html(&made.dataset, &made.summary).expect("a page");
+    let markup = outside_scripts(&html);
+    assert!(markup.contains("no answer carries the server&#x27;s own timings"));
+    assert!(markup.contains("--enable-per-request-metrics"));
+    assert!(!markup.contains("id=\"time-split\""));
+    made.summary.run.stream = false;
+    let html = report::html(&made.dataset, &made.summary).expect("a page");
+    assert!(outside_scripts(&html).contains("Not known: answers were not streamed"));
 }
 
 #[test]

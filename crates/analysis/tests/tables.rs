@@ -6,12 +6,12 @@ use std::fs;
 
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
-use support::{Run, request, stage, two_users};
+use support::{Run, request, stage, timings, two_users};
 use vllm_bench_analysis::compare::{Better, compare};
 use vllm_bench_analysis::inspect::{Filter, Prompts, WantedOutcome, select};
 use vllm_bench_analysis::table::{Look, terminal};
 use vllm_bench_analysis::{
-    AnalysisError, Dataset, Percentile, Stat, Summary, csv, inspect, markdown,
+    AnalysisError, Dataset, Percentile, Stat, Summary, TimePart, TimeSplit, csv, inspect, markdown,
 };
 use vllm_bench_record::{Outcome, Phase, StageInfo};
 
@@ -42,6 +42,8 @@ fn sweep() -> Run {
                 let mut r = request(&format!("s{stage}-u{user}-t{turn}"), stage, sent, &chunks);
                 r.max_tokens = Some(50);
                 r.cached_tokens = Some(0);
+                let decode = 49 * (8 + users / 4);
+                r.server = timings(10.0 * (users - 1) as f64, 75.0, decode as f64 - 0.5);
                 if stage == 3 && turn == 24 && user < 3 {
                     r.outcome = Outcome::Failed(vllm_bench_record::Failure {
                         cause: vllm_bench_record::FailureCause::TotalTimeout,
@@ -72,6 +74,19 @@ fn the_terminal_table_of_a_short_and_refused_run() {
 #[test]
 fn the_markdown() {
     insta::assert_snapshot!(markdown::document(&summary(&two_users())));
+}
+
+#[test]
+fn without_the_servers_timings_no_table_says_where_the_time_went() {
+    let mut run = two_users();
+    let heading = "here the time went";
+    let both = |run: &Run| {
+        let summary = summary(run);
+        [terminal(&summary, &Look::PLAIN), markdown::document(&summary)]
+    };
+    assert!(both(&run).iter().all(|text| text.contains(heading)));
+    run.requests.iter_mut().for_each(|r| r.server = None);
+    assert!(!both(&run).iter().any(|text| text.contains(heading)));
 }
 
 #[test]
@@ -271,6 +286,22 @@ fn stat(value: f64, count: u64) -> Stat {
     }
 }
 
+fn split(ns: f64, count: u64) -> TimeSplit {
+    let part = TimePart { mean: ns, p50: -ns };
+    TimeSplit {
+        requests: count,
+        completed: count,
+        client_wait_ns: part,
+        network_ns: part,
+        queue_ns: part,
+        prefill_ns: part,
+        decode_ns: part,
+        rest_ns: part,
+        e2e_from_schedule_ns: part,
+        client_decode_ns: part,
+    }
+}
+
 fn width(line: &str) -> usize {
     use unicode_width::UnicodeWidthStr as _;
     line.width()
@@ -297,6 +328,7 @@ proptest! {
         summary.totals.errors[0].example = Some(name);
         let stage = &mut summary.stages[0];
         stage.label = label;
+        stage.time_split = Some(split(value, count));
         (stage.requests, stage.failed, stage.cancelled) = (count, count / 2, count);
         for slo in &mut stage.slo {
             (slo.figure, slo.high) = (Some(value), Some(value));

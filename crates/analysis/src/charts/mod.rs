@@ -23,6 +23,7 @@ mod thin;
 mod throughput_by_concurrency;
 mod throughput_latency;
 mod throughput_over_time;
+mod time_split;
 mod ttft_over_time;
 
 pub use cdf::{latency_cdf, throughput_cdf, ttft_cdf};
@@ -42,4 +43,5 @@ pub use text::{bytes, count, duration_ms, number, seconds};
 pub use throughput_by_concurrency::throughput_by_concurrency;
 pub use throughput_latency::throughput_latency;
 pub use throughput_over_time::{busy_rate, rate_bin_s, throughput_over_time};
+pub use time_split::{TimeShare, time_split};
 pub use ttft_over_time::ttft_over_time;

@@ -78,6 +78,36 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
         text: "A limit that the scenario sets. A stage meets it when its figure is within the limit; a question mark says that the limit lies inside the figure's interval.",
     },
     Definition {
+        id: "client-wait",
+        name: "Client wait",
+        text: "From when the load plan wanted the request to start until it was sent.",
+    },
+    Definition {
+        id: "network",
+        name: "Network and front end",
+        text: "The client's TTFT without the server's queue and prefill: the way there and back, HTTP, tokenizing and detokenizing. It is found by subtraction.",
+    },
+    Definition {
+        id: "queue",
+        name: "Queue",
+        text: "In the server's queue until the scheduler first took the request up, by the server's clock.",
+    },
+    Definition {
+        id: "prefill",
+        name: "Prefill",
+        text: "From when the scheduler took the request up to its first token, by the server's clock. This is the time_to_first_token_ms of vLLM's answers, which leaves the queue out.",
+    },
+    Definition {
+        id: "decode",
+        name: "Decode",
+        text: "From the first to the last token, by the server's clock.",
+    },
+    Definition {
+        id: "rest",
+        name: "Does not add up",
+        text: "E2E latency from schedule minus all the parts: how much longer the client saw tokens come than the server made them. Below zero when they came closer together.",
+    },
+    Definition {
         id: "kv-cache",
         name: "KV cache",
         text: "The GPU memory that holds the keys and values of all tokens in flight. When it is full, vLLM preempts a running request and computes it again later.",

@@ -15,6 +15,7 @@ use crate::report::head::Head;
 use crate::report::names::stage_names;
 use crate::report::page::{Page, Template, render};
 use crate::report::tables;
+use crate::report::time_split;
 use crate::summary::Summary;
 use crate::{csv, markdown};
 
@@ -26,6 +27,7 @@ enum Place {
     Wide,
     Half,
     Time,
+    Split,
     Machine,
     Depth,
 }
@@ -50,6 +52,9 @@ fn placed(inputs: &Inputs) -> Vec<(Place, NamedChart)> {
         (Place::Time, charts::throughput_over_time(&inputs.rate, timeline)),
         (Place::Time, charts::ttft_over_time(&inputs.points, timeline)),
     ];
+    if !inputs.time_split.is_empty() {
+        out.push((Place::Split, charts::time_split(&inputs.time_split)));
+    }
     let mut machine = Vec::new();
     if !gpu.utilisation.is_empty() {
         machine.push(charts::gpu_utilisation(&gpu.utilisation, timeline));
@@ -113,9 +118,12 @@ pub fn html(dataset: &Dataset, summary: &Summary) -> Result<String, AnalysisErro
             wide => at(Place::Wide),
             half => at(Place::Half),
             time => at(Place::Time),
+            split => at(Place::Split),
             machine => at(Place::Machine),
             depth => at(Place::Depth),
         },
+        time_split => time_split::table(summary, &names),
+        time_split_absence => crate::time_split::absence(summary).unwrap_or_default(),
         machine_note => machine_note(dataset),
         definitions => DEFINITIONS,
         scenario => dataset.manifest().scenario.text,

@@ -8,7 +8,7 @@ use vllm_bench_record::{
 
 use crate::charts::{
     Band, Figure, Goal, ItlCounts, Quantiles, RequestPoint, StagePoint, StageSamples, TimeSeries,
-    Timeline, busy_rate, rate_bin_s,
+    TimeShare, Timeline, busy_rate, rate_bin_s,
 };
 use crate::dataset::Dataset;
 use crate::report::names::stage_names;
@@ -16,6 +16,7 @@ use crate::rows::RequestRow;
 use crate::stage::{StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::summary::Summary;
+use crate::time_split::{PARTS, SUM};
 
 /// Everything that the charts of one run need.
 pub(crate) struct Inputs {
@@ -30,6 +31,7 @@ pub(crate) struct Inputs {
     pub(crate) itl: ItlCounts,
     pub(crate) stages: Vec<StagePoint>,
     pub(crate) goal: Goal,
+    pub(crate) time_split: Vec<TimeShare>,
     pub(crate) gpu: GpuSeries,
     pub(crate) engine: EngineSeries,
 }
@@ -79,6 +81,7 @@ impl Inputs {
                 .map(|s| stage_point(s, &names[s.index as usize], metric))
                 .collect(),
             goal,
+            time_split: time_split(summary, &names),
             gpu: gpu(dataset.gpu()),
             engine: engine(dataset.engine()),
             timeline,
@@ -137,6 +140,21 @@ fn stage_point(stage: &StageSummary, name: &str, metric: (SloMetric, SloStatisti
         goal_ms: latency(window, metric.0).map(|s| statistic(s, metric.1)),
         ..base
     }
+}
+
+/// The means of the stages that tell where their time went.
+fn time_split(summary: &Summary, names: &[String]) -> Vec<TimeShare> {
+    by_load(summary)
+        .filter_map(|s| {
+            let split = s.time_split.as_ref()?;
+            Some(TimeShare {
+                stage: names.get(s.index as usize).unwrap_or(&s.label).clone(),
+                requests: split.requests,
+                parts_ms: PARTS.map(|part| (part.name, (part.of)(split).mean / 1e6)),
+                sum_ms: (SUM.of)(split).mean / 1e6,
+            })
+        })
+        .collect()
 }
 
 fn quantiles(stat: Option<&Stat>) -> Quantiles {

@@ -13,6 +13,7 @@ mod names;
 mod page;
 mod standalone;
 mod tables;
+mod time_split;
 mod waterfall;
 
 pub use compare_page::compare_html;

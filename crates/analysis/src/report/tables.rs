@@ -45,11 +45,11 @@ impl Head {
         Self { text: true, ..Self::new(name) }
     }
 
-    fn titled(name: &str, title: &str) -> Self {
+    pub(crate) fn titled(name: &str, title: &str) -> Self {
         Self { title: title.into(), ..Self::new(name) }
     }
 
-    fn term(name: &str, term: &str) -> Self {
+    pub(crate) fn term(name: &str, term: &str) -> Self {
         Self { term: term.into(), title: definition(term).to_owned(), ..Self::new(name) }
     }
 

@@ -25,8 +25,8 @@ const MACHINE = [
   'gpu-utilisation', 'gpu-power', 'gpu-memory', 'gpu-temperature', 'engine-requests', 'engine-kv-cache',
   'engine-preemptions',
 ];
-const WHOLE = [...SEVEN, ...OVER_CONCURRENCY, ...MACHINE, 'itl-heatmap'];
-const WITHOUT_SAMPLES = [...SEVEN, ...OVER_CONCURRENCY, 'itl-heatmap'];
+const WHOLE = [...SEVEN, ...OVER_CONCURRENCY, 'time-split', ...MACHINE, 'itl-heatmap'];
+const WITHOUT_SAMPLES = [...SEVEN, ...OVER_CONCURRENCY, 'time-split', 'itl-heatmap'];
 
 let browser;
 before(async () => {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample, Failure, FailureCause,
     GpuSample, HostInfo, Manifest, Outcome, Phase, RequestRecord, RunStatus, SCHEMA_VERSION,
-    ScenarioInfo, ServerInfo, StageEnd, StageInfo, Timestamp, TokenCount, TokenCountSource,
+    ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, Timestamp, TokenCount,
+    TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions};
 
@@ -192,6 +193,16 @@ pub(crate) fn refused(
     }
 }
 
+/// The server's own timings, as vLLM's answers carry them: prefill is its `time_to_first_token_ms`.
+pub(crate) fn timings(queue_ms: f64, prefill_ms: f64, decode_ms: f64) -> Option<ServerTimings> {
+    Some(ServerTimings {
+        ttft_ms: Some(prefill_ms),
+        queue_ms: Some(queue_ms),
+        generation_ms: Some(decode_ms),
+        mean_itl_ms: None,
+    })
+}
+
 /// Counters of one server.
 pub(crate) fn counters(
     prompt: u64,
@@ -242,8 +253,7 @@ pub(crate) fn two_users() -> Run {
     r3.finished_at = Some(at(1_400));
     r3.prompt_tokens = Some(30);
     r3.finish_reason = Some("stop".into());
-    r3.server =
-        Some(vllm_bench_record::ServerTimings { ttft_ms: Some(148.0), ..Default::default() });
+    r3.server = timings(1.5, 148.0, 12.0);
     let r4 = refused("r4", 1, 1_260, 1_500, 503, "Service Unavailable");
     let warm = request("w1", 0, 10, &[(900, 1), (990, 3)]);
     run.requests = vec![r4, r2, r1, r3, warm];

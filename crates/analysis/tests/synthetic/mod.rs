@@ -152,6 +152,7 @@ fn request(
         let stall = if dice.below(400) == 0 { 0.12 + dice.share() * 0.2 } else { 0.0 };
         at += pace * f64::from(tokens) * (0.9 + 0.2 * dice.share()) + stall;
     }
+    let decode = chunks.last().map_or(0.0, |c| seconds(c.at)) - (sent + ttft);
     let mut outcome = Outcome::Completed;
     let mut http_status = Some(200);
     let mut finished = at + 0.000_3;
@@ -197,9 +198,9 @@ fn request(
         cached_tokens: completed.then_some(0),
         finish_reason: completed.then(|| if output == 256 { "length" } else { "stop" }.to_owned()),
         server: completed.then_some(ServerTimings {
-            ttft_ms: Some(ttft * 1e3 - 1.2),
-            queue_ms: Some(queue * 1e3),
-            generation_ms: None,
+            ttft_ms: Some((ttft - queue / run.speed) * 1e3 - 1.2),
+            queue_ms: Some(queue / run.speed * 1e3),
+            generation_ms: Some(decode * 1e3 - 0.4),
             mean_itl_ms: Some(pace * 1e3),
         }),
         model: Some(hostile.to_owned()),
