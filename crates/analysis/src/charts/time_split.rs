@@ -60,7 +60,7 @@ pub fn time_split(stages: &[TimeShare]) -> NamedChart {
         title: "Mean time of a request, in parts".into(),
         note: "From when it was due to its last token. A growing queue says that the server is full, a \
                growing client wait that this machine is. What does not add up should be next to nothing; \
-               far below zero, first tokens were held up on the way, which is in network and front end."
+               far below zero, first tokens were held up on the way or read late, which is in network and front end."
             .into(),
         alt: alt(stages),
     };
