@@ -62,7 +62,6 @@ impl Show {
                     stage.finish(&text);
                 }
             }
-            Some(Said::Note(text)) if !self.quiet => note(text),
             Some(Said::Warning(text)) => {
                 note(format_args!("{} {text}", style::stderr().yellow("warning:")));
             }

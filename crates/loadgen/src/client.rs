@@ -60,10 +60,8 @@ impl Client {
     }
 
     /// Opens the connection ahead of use. A failure is left for the request to tell.
-    pub(crate) async fn connect(&mut self) -> bool {
-        let opened = self.open().await;
-        self.connection = opened.ok();
-        self.connection.is_some()
+    pub(crate) async fn connect(&mut self) {
+        self.connection = self.open().await.ok();
     }
 
     async fn open(&self) -> Result<Connection, Failure> {

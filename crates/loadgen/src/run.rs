@@ -83,12 +83,11 @@ where
     let (queue_tx, queue) =
         async_channel::bounded((2 * stage.concurrency as usize).max(READY_REQUESTS));
     let (messages, inbox) = mpsc::channel();
-    let (start, _) = watch::channel(None);
     let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
 
     thread::scope(|scope| {
         // Whatever happens below, no thread is left waiting for a start or a request.
-        let _release = Release { queue: queue.clone() };
+        let release = Release { queue: queue.clone(), start: watch::Sender::new(None), stop };
         for (index, runtime) in runtimes.into_iter().enumerate() {
             let worker = Worker {
                 config: config.clone(),
@@ -97,7 +96,7 @@ where
                 stage,
                 users: (index as u32..stage.concurrency).step_by(workers).collect(),
                 queue: queue.clone(),
-                start: start.subscribe(),
+                start: release.start.subscribe(),
                 stop: stop.subscribe(),
                 messages: messages.clone(),
                 counters: Arc::clone(&counters[index]),
@@ -146,7 +145,7 @@ where
                             at: started_at,
                             connections: conduct.connections,
                         });
-                        start.send_replace(Some(started_at));
+                        release.start.send_replace(Some(started_at));
                     }
                 }
                 Ok(Message::Finished(record)) => {
@@ -207,14 +206,20 @@ fn total(counters: &[Arc<Counters>]) -> Live {
     })
 }
 
-/// Closes the queue when the stage is left, by an error or a panic too.
-struct Release {
+/// Lets the threads end when the stage is left, by an error or a panic too: the
+/// scope waits for them. Dropped, the start's sender ends the wait for a start.
+struct Release<'a> {
     queue: async_channel::Receiver<Outgoing>,
+    start: watch::Sender<Option<Timestamp>>,
+    stop: &'a StopHandle,
 }
 
-impl Drop for Release {
+impl Drop for Release<'_> {
     fn drop(&mut self) {
         self.queue.close();
+        if thread::panicking() {
+            self.stop.stop();
+        }
     }
 }
 

@@ -33,7 +33,8 @@ pub struct RequestRecord {
     pub scheduled_at: Timestamp,
     /// Just before the first byte went to the kernel, on an open connection.
     pub sent_at: Option<Timestamp>,
-    /// After the last byte of the request went to the kernel.
+    /// After the last byte of the request went to the kernel, as this program was
+    /// told; a quick answer can have arrived before.
     pub written_at: Option<Timestamp>,
     /// Arrival of the response head.
     pub headers_at: Option<Timestamp>,

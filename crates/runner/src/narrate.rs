@@ -29,8 +29,6 @@ pub enum Said {
         /// What it came to.
         text: String,
     },
-    /// A line of its own.
-    Note(String),
     /// A line of its own that must not be overlooked.
     Warning(String),
 }
