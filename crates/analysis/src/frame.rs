@@ -20,9 +20,21 @@ pub(crate) struct Frame {
 type Values<T> = Result<Vec<Option<T>>, AnalysisError>;
 
 impl Frame {
-    /// Reads `columns` of the part at `path`, where `keep` holds.
-    pub(crate) fn read(path: &Path, columns: &[&str], keep: Option<Expr>) -> PolarsResult<Self> {
-        let frame = scan(path)?.select(columns.iter().map(|name| col(*name)).collect::<Vec<_>>());
+    /// Reads `columns` of the part at `path`, and of the `added` ones those that it has, where
+    /// `keep` holds.
+    pub(crate) fn read(
+        path: &Path,
+        columns: &[&str],
+        added: &[&str],
+        keep: Option<Expr>,
+    ) -> PolarsResult<Self> {
+        let mut frame = scan(path)?;
+        let mut names = columns.to_vec();
+        if !added.is_empty() {
+            let schema = frame.collect_schema()?;
+            names.extend(added.iter().filter(|name| schema.contains(name)));
+        }
+        let frame = frame.select(names.into_iter().map(col).collect::<Vec<_>>());
         let frame = match keep {
             Some(keep) => frame.filter(keep),
             None => frame,
@@ -91,6 +103,18 @@ impl Frame {
             Err(_) => Err(self.bad(name, "a negative time")),
         };
         values.iter().map(checked).collect()
+    }
+
+    /// The values of a column by `read`; null where the part, of an older program, lacks it.
+    pub(crate) fn added<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&Self, &str) -> Values<T>,
+    ) -> Values<T> {
+        if self.data.schema().contains(name) {
+            return read(self, name);
+        }
+        Ok((0..self.rows()).map(|_| None).collect())
     }
 
     /// Refuses nulls.

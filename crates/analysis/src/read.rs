@@ -35,14 +35,16 @@ pub(crate) fn parts(run_dir: &Path, table: &str) -> Result<Vec<PathBuf>, Analysi
     Ok(parts)
 }
 
-/// The rows of a part; one that cannot be read is a warning.
+/// The rows of a part; one that cannot be read is a warning. Of the `added` columns, which older
+/// programs did not write, those that are there.
 fn readable(
     path: &Path,
     table: &str,
     columns: &[&str],
+    added: &[&str],
     warnings: &mut Vec<String>,
 ) -> Option<Frame> {
-    match Frame::read(path, columns, None) {
+    match Frame::read(path, columns, added, None) {
         Ok(frame) => Some(frame),
         Err(error) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

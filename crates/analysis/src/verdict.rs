@@ -30,6 +30,7 @@ pub(crate) fn judge(dataset: &Dataset, stages: &[StageSummary], totals: &RunTota
         CheckKind::SameServer => server::same_server(dataset, stages),
         CheckKind::OtherTraffic => server::other_traffic(stages),
         CheckKind::GpuClocks => server::gpu_clocks(dataset),
+        CheckKind::GpuShared => server::gpu_shared(dataset),
         // `CheckKind` is non-exhaustive: what is left is the first of the list.
         _ => run_complete(dataset, stages),
     };

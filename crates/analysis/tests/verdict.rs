@@ -55,6 +55,7 @@ fn gpu(ms: u64, throttle: u64) -> GpuSample {
         throttle_reasons: Some(throttle),
         pcie_tx_kb_s: None,
         pcie_rx_kb_s: None,
+        processes: Some(1),
     }
 }
 

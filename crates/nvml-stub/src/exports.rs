@@ -40,6 +40,18 @@ struct MemoryV2 {
     used: c_ulonglong,
 }
 
+/// `nvmlProcessInfo_t` since version 2.
+#[repr(C)]
+struct ProcessInfo {
+    pid: c_uint,
+    memory: c_ulonglong,
+    gpu_instance: c_uint,
+    compute_instance: c_uint,
+}
+
+/// The id of an instance where the GPU is not divided.
+const NO_INSTANCE: c_uint = c_uint::MAX;
+
 #[repr(C)]
 struct Memory {
     total: c_ulonglong,
@@ -225,6 +237,64 @@ unsafe extern "C" fn nvmlDeviceGetPcieThroughput(
     }
     // SAFETY: the caller's number, valid for a write as NVML asks for.
     unsafe { number(device, key, out) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
+    device: Device,
+    count: *mut c_uint,
+    infos: *mut ProcessInfo,
+) -> Return {
+    // SAFETY: the caller's count, and room for as many as it says, as NVML asks for.
+    unsafe { processes(device, "compute_processes", count, infos) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn nvmlDeviceGetGraphicsRunningProcesses_v3(
+    device: Device,
+    count: *mut c_uint,
+    infos: *mut ProcessInfo,
+) -> Return {
+    // SAFETY: the caller's count, and room for as many as it says, as NVML asks for.
+    unsafe { processes(device, "graphics_processes", count, infos) }
+}
+
+/// # Safety
+/// `count` is null or valid for reads and writes, `infos` valid for writes of `count` processes.
+unsafe fn processes(
+    device: Device,
+    key: &str,
+    count: *mut c_uint,
+    infos: *mut ProcessInfo,
+) -> Return {
+    let read = || {
+        if count.is_null() {
+            return Err(INVALID_ARGUMENT);
+        }
+        let gpu = gpu(device)?;
+        let listed = gpu.peek(key)?;
+        let pids = listed.split_whitespace().filter(|word| *word != "none");
+        let pids = pids.map(str::parse).collect::<Result<Vec<c_uint>, _>>().map_err(|_| UNKNOWN)?;
+        // SAFETY: not null, so valid by the caller's promise.
+        let room = unsafe { count.replace(pids.len() as c_uint) };
+        if pids.len() > room as usize {
+            // Only how many there are was asked for: this answer is still to be given.
+            return Err(INSUFFICIENT_SIZE);
+        }
+        gpu.text(key)?;
+        for (i, pid) in pids.into_iter().enumerate() {
+            let info = ProcessInfo {
+                pid,
+                memory: 0,
+                gpu_instance: NO_INSTANCE,
+                compute_instance: NO_INSTANCE,
+            };
+            // SAFETY: there is room for it.
+            unsafe { put(infos.wrapping_add(i), info)? };
+        }
+        Ok(())
+    };
+    answer(read())
 }
 
 fn answer(result: Result<(), Return>) -> Return {

@@ -15,11 +15,13 @@
 //! utilization = 10, 20, 30        # first, second, third reading; the last stays
 //! power_mw = error 3              # nvmlReturn_t instead of a value (3: not supported)
 //! pcie_delay_ms = 20              # how long a PCIe reading takes
+//! compute_processes = 12 34, none # process ids
 //! ```
 //!
 //! Keys of a GPU: `handle` (only as `error N`), `name`, `uuid`, `utilization`,
 //! `memory_utilization`, `memory_used`, `memory_total`, `temperature`, `power_mw`, `energy_mj`, `sm_clock`,
-//! `memory_clock`, `throttle_reasons`, `pcie_tx`, `pcie_rx`, `pcie_delay_ms`.
+//! `memory_clock`, `throttle_reasons`, `pcie_tx`, `pcie_rx`, `pcie_delay_ms`,
+//! `compute_processes`, `graphics_processes`.
 //!
 //! ```
 //! use vllm_bench_nvml_stub::Script;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const NOT_SUPPORTED: u32 = 3;
 
 /// A GPU as it is where the script says nothing else.
-const PLAUSIBLE: [(&str, &str); 16] = [
+const PLAUSIBLE: [(&str, &str); 18] = [
     ("handle", "0"),
     ("name", "Stub GPU"),
     ("uuid", "GPU-00000000-0000-0000-0000-000000000000"),
@@ -24,6 +24,8 @@ const PLAUSIBLE: [(&str, &str); 16] = [
     ("pcie_tx", "150000"),
     ("pcie_rx", "90000"),
     ("pcie_delay_ms", "0"),
+    ("compute_processes", "4242"),
+    ("graphics_processes", "none"),
 ];
 
 /// A whole script: the answer to `nvmlInit_v2` and the GPUs.
@@ -118,6 +120,16 @@ impl Gpu {
         let answers = self.answers.get(key).ok_or(NOT_SUPPORTED)?;
         let at = answers.next.fetch_add(1, Ordering::Relaxed).min(answers.list.len() - 1);
         answers.list[at].as_deref().map_err(|code| *code)
+    }
+
+    /// The next answer to a question about text, which stays the next one unless it is an error.
+    ///
+    /// # Errors
+    /// With the scripted `nvmlReturn_t`.
+    pub fn peek(&self, key: &str) -> Result<&str, u32> {
+        let answers = self.answers.get(key).ok_or(NOT_SUPPORTED)?;
+        let at = answers.next.load(Ordering::Relaxed).min(answers.list.len() - 1);
+        answers.list[at].as_deref().or_else(|_| self.text(key))
     }
 
     /// The next answer to a question about a number.

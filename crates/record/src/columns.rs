@@ -11,7 +11,7 @@ pub mod requests {
     pub const STAGE: &str = "stage";
     /// utf8: `warmup` or `measure`
     pub const PHASE: &str = "phase";
-    /// uint32: the stage's target concurrency
+    /// uint32: the stage's users at once; null in an open loop
     pub const CONCURRENCY: &str = "concurrency";
     /// uint32: index into the manifest's `servers`
     pub const SERVER_INDEX: &str = "server_index";
@@ -138,6 +138,8 @@ pub mod gpu {
     pub const PCIE_TX_KB_S: &str = "pcie_tx_kb_s";
     /// uint32, nullable: kB/s
     pub const PCIE_RX_KB_S: &str = "pcie_rx_kb_s";
+    /// uint32, nullable: processes with a context on it
+    pub const PROCESSES: &str = "processes";
 }
 
 /// Columns of `engine/*.parquet`: one row a server and reading of its
@@ -173,6 +175,30 @@ pub mod engine {
     pub const REQUESTS_ERROR: &str = "requests_error";
     /// float64, nullable: seconds since the Unix epoch
     pub const PROCESS_START_UNIX_S: &str = "process_start_unix_s";
+    /// float64, nullable: seconds
+    pub const QUEUE_TIME_SUM_S: &str = "queue_time_sum_s";
+    /// uint64, nullable: requests
+    pub const QUEUE_TIME_COUNT: &str = "queue_time_count";
+    /// float64, nullable: seconds
+    pub const PREFILL_TIME_SUM_S: &str = "prefill_time_sum_s";
+    /// uint64, nullable: requests
+    pub const PREFILL_TIME_COUNT: &str = "prefill_time_count";
+    /// float64, nullable: seconds
+    pub const DECODE_TIME_SUM_S: &str = "decode_time_sum_s";
+    /// uint64, nullable: requests
+    pub const DECODE_TIME_COUNT: &str = "decode_time_count";
+    /// float64, nullable: seconds
+    pub const INFERENCE_TIME_SUM_S: &str = "inference_time_sum_s";
+    /// uint64, nullable: requests
+    pub const INFERENCE_TIME_COUNT: &str = "inference_time_count";
+    /// float64, nullable: seconds
+    pub const TTFT_SUM_S: &str = "ttft_sum_s";
+    /// uint64, nullable: requests
+    pub const TTFT_COUNT: &str = "ttft_count";
+    /// float64, nullable: seconds
+    pub const E2E_LATENCY_SUM_S: &str = "e2e_latency_sum_s";
+    /// uint64, nullable: requests
+    pub const E2E_LATENCY_COUNT: &str = "e2e_latency_count";
 }
 
 /// Keys of every part's key-value metadata.

@@ -38,4 +38,43 @@ pub struct EngineSample {
     pub requests_error: Option<u64>,
     /// `process_start_time_seconds`: tells a restarted server.
     pub process_start_unix_s: Option<f64>,
+    /// `vllm:request_queue_time_seconds`: from queued to first scheduled
+    /// (`scheduled_ts - queued_ts`), the engine core's monotonic clock.
+    #[serde(default)]
+    pub queue_time: Option<HistogramTotals>,
+    /// `vllm:request_prefill_time_seconds`: from first scheduled to first token
+    /// (`first_token_ts - scheduled_ts`), same clock; preemptions are in it.
+    #[serde(default)]
+    pub prefill_time: Option<HistogramTotals>,
+    /// `vllm:request_decode_time_seconds`: from first to last token
+    /// (`last_token_ts - first_token_ts`), same clock; preemptions are in it.
+    #[serde(default)]
+    pub decode_time: Option<HistogramTotals>,
+    /// `vllm:request_inference_time_seconds`: from first scheduled to last token
+    /// (`last_token_ts - scheduled_ts`): prefill and decode.
+    #[serde(default)]
+    pub inference_time: Option<HistogramTotals>,
+    /// `vllm:time_to_first_token_seconds`: from the request's arrival at the API server, before it
+    /// is tokenised, until that process takes the first token over from the engine. Wall clock.
+    /// Counted when the first token comes, so that aborted requests are in it.
+    #[serde(default)]
+    pub ttft: Option<HistogramTotals>,
+    /// `vllm:e2e_request_latency_seconds`: from the same arrival until the API server takes the
+    /// last token over. Wall clock.
+    #[serde(default)]
+    pub e2e_latency: Option<HistogramTotals>,
+}
+
+/// The `_sum` and `_count` of one of vLLM's latency histograms, cumulative since the server's start.
+///
+/// What they time is from vLLM 0.32.0: `vllm/v1/metrics/stats.py` (`IterationStats.update_from_output`
+/// and `update_from_finished_request`), observed in `vllm/v1/metrics/loggers.py`
+/// (`PrometheusStatLogger.record`). All but TTFT are observed when a request finishes; a request
+/// whose client left is in none of these. One observation a sequence: a request with `n = 2` makes two.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct HistogramTotals {
+    /// Sum of what was observed, seconds.
+    pub sum_s: f64,
+    /// How often something was observed.
+    pub count: u64,
 }

@@ -42,6 +42,10 @@ pub struct GpuSample {
     pub pcie_tx_kb_s: Option<u32>,
     /// PCIe receive, kB/s.
     pub pcie_rx_kb_s: Option<u32>,
+    /// Processes that hold a context on it, computing or drawing, each once. A tensor-parallel
+    /// server has one on each of its GPUs. 0 can also be a container that is not shown the others'.
+    #[serde(default)]
+    pub processes: Option<u32>,
 }
 
 /// Where GPU readings come from.

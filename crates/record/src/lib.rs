@@ -28,7 +28,7 @@ mod slo;
 mod time;
 mod verdict;
 
-pub use engine::EngineSample;
+pub use engine::{EngineSample, HistogramTotals};
 pub use gpu::{GpuSample, GpuSource};
 pub use manifest::{
     ClockSource, CorpusInfo, HostInfo, Manifest, Phase, RunStatus, SCHEMA_VERSION, ScenarioInfo,

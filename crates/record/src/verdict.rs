@@ -95,6 +95,8 @@ pub enum CheckKind {
     ChunksApart,
     /// The GPU ran at full clocks.
     GpuClocks,
+    /// Only the server used its GPUs.
+    GpuShared,
     /// Full load held long enough.
     SteadyWindow,
     /// Samples are enough for the percentiles printed.
@@ -103,7 +105,7 @@ pub enum CheckKind {
 
 impl CheckKind {
     /// All checks, in the order in which they are shown.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::RunComplete,
         Self::Errors,
         Self::SentOnce,
@@ -120,6 +122,7 @@ impl CheckKind {
         Self::SameServer,
         Self::OtherTraffic,
         Self::GpuClocks,
+        Self::GpuShared,
     ];
 
     /// The name people see.
@@ -139,6 +142,7 @@ impl CheckKind {
             Self::ChunkTokens => "tokens a chunk",
             Self::ChunksApart => "chunks apart",
             Self::GpuClocks => "GPU clocks",
+            Self::GpuShared => "GPU processes",
             Self::SteadyWindow => "steady window",
             Self::Samples => "samples",
         }

@@ -144,6 +144,7 @@ fn gpu(at: Timestamp, stage: &StageInfo, energy_mj: u64) -> GpuSample {
         energy_mj: Some(energy_mj),
         sm_clock_mhz: Some(1980),
         memory_clock_mhz: Some(2619),
+        processes: Some(1),
         throttle_reasons: Some(0),
         pcie_tx_kb_s: None,
         pcie_rx_kb_s: None,

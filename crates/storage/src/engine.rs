@@ -2,7 +2,7 @@
 
 use arrow::array::{Float64Array, Int64Array, UInt32Array, UInt64Array};
 use vllm_bench_record::columns::engine as c;
-use vllm_bench_record::{EngineSample, Timestamp};
+use vllm_bench_record::{EngineSample, HistogramTotals, Timestamp};
 
 use crate::error::StorageError;
 use crate::rows::{Cells, Row, instant_ns};
@@ -34,6 +34,34 @@ impl Row for EngineSample {
                 Dictionary,
                 Get::F64(|s| s.process_start_unix_s),
             ),
+            Column::nullable(c::QUEUE_TIME_SUM_S, Plain, Get::F64(|s| Some(s.queue_time?.sum_s))),
+            Column::nullable(c::QUEUE_TIME_COUNT, Delta, Get::U64(|s| Some(s.queue_time?.count))),
+            Column::nullable(
+                c::PREFILL_TIME_SUM_S,
+                Plain,
+                Get::F64(|s| Some(s.prefill_time?.sum_s)),
+            ),
+            Column::nullable(
+                c::PREFILL_TIME_COUNT,
+                Delta,
+                Get::U64(|s| Some(s.prefill_time?.count)),
+            ),
+            Column::nullable(c::DECODE_TIME_SUM_S, Plain, Get::F64(|s| Some(s.decode_time?.sum_s))),
+            Column::nullable(c::DECODE_TIME_COUNT, Delta, Get::U64(|s| Some(s.decode_time?.count))),
+            Column::nullable(
+                c::INFERENCE_TIME_SUM_S,
+                Plain,
+                Get::F64(|s| Some(s.inference_time?.sum_s)),
+            ),
+            Column::nullable(
+                c::INFERENCE_TIME_COUNT,
+                Delta,
+                Get::U64(|s| Some(s.inference_time?.count)),
+            ),
+            Column::nullable(c::TTFT_SUM_S, Plain, Get::F64(|s| Some(s.ttft?.sum_s))),
+            Column::nullable(c::TTFT_COUNT, Delta, Get::U64(|s| Some(s.ttft?.count))),
+            Column::nullable(c::E2E_LATENCY_SUM_S, Plain, Get::F64(|s| Some(s.e2e_latency?.sum_s))),
+            Column::nullable(c::E2E_LATENCY_COUNT, Delta, Get::U64(|s| Some(s.e2e_latency?.count))),
         ]
     }
 
@@ -54,6 +82,13 @@ impl Row for EngineSample {
         let (prompt, generation) = (counter(c::PROMPT_TOKENS)?, counter(c::GENERATION_TOKENS)?);
         let (stop, length) = (counter(c::REQUESTS_STOP)?, counter(c::REQUESTS_LENGTH)?);
         let (abort, error) = (counter(c::REQUESTS_ABORT)?, counter(c::REQUESTS_ERROR)?);
+        let histogram = |sum, count| Histogram::of(cells, sum, count);
+        let queue_time = histogram(c::QUEUE_TIME_SUM_S, c::QUEUE_TIME_COUNT)?;
+        let prefill_time = histogram(c::PREFILL_TIME_SUM_S, c::PREFILL_TIME_COUNT)?;
+        let decode_time = histogram(c::DECODE_TIME_SUM_S, c::DECODE_TIME_COUNT)?;
+        let inference_time = histogram(c::INFERENCE_TIME_SUM_S, c::INFERENCE_TIME_COUNT)?;
+        let ttft = histogram(c::TTFT_SUM_S, c::TTFT_COUNT)?;
+        let e2e_latency = histogram(c::E2E_LATENCY_SUM_S, c::E2E_LATENCY_COUNT)?;
 
         for i in 0..cells.len() {
             let at_ns = cells.nanos(c::AT_NS, at, i)?;
@@ -75,8 +110,33 @@ impl Row for EngineSample {
                 requests_abort: cells.value(abort, i),
                 requests_error: cells.value(error, i),
                 process_start_unix_s: cells.value(start, i),
+                queue_time: queue_time.value(cells, i),
+                prefill_time: prefill_time.value(cells, i),
+                decode_time: decode_time.value(cells, i),
+                inference_time: inference_time.value(cells, i),
+                ttft: ttft.value(cells, i),
+                e2e_latency: e2e_latency.value(cells, i),
             });
         }
         Ok(())
+    }
+}
+
+/// The two columns of a histogram's totals, which older programs did not write.
+struct Histogram<'a> {
+    sum: Option<&'a Float64Array>,
+    count: Option<&'a UInt64Array>,
+}
+
+impl<'a> Histogram<'a> {
+    fn of(cells: &Cells<'a>, sum: &'static str, count: &'static str) -> Result<Self, StorageError> {
+        Ok(Self { sum: cells.added(sum)?, count: cells.added(count)? })
+    }
+
+    fn value(&self, cells: &Cells<'_>, i: usize) -> Option<HistogramTotals> {
+        Some(HistogramTotals {
+            sum_s: cells.added_value(self.sum, i)?,
+            count: cells.added_value(self.count, i)?,
+        })
     }
 }

@@ -36,6 +36,7 @@ impl Row for GpuSample {
             Column::nullable(c::THROTTLE_REASONS, Delta, Get::U64(|s| s.throttle_reasons)),
             Column::nullable(c::PCIE_TX_KB_S, Delta, Get::U32(|s, _| s.pcie_tx_kb_s)),
             Column::nullable(c::PCIE_RX_KB_S, Delta, Get::U32(|s, _| s.pcie_rx_kb_s)),
+            Column::nullable(c::PROCESSES, Delta, Get::U32(|s, _| s.processes)),
         ]
     }
 
@@ -59,6 +60,7 @@ impl Row for GpuSample {
         let (sm, memory) = (count(c::SM_CLOCK_MHZ)?, count(c::MEMORY_CLOCK_MHZ)?);
         let throttle = large(c::THROTTLE_REASONS)?;
         let (tx, rx) = (count(c::PCIE_TX_KB_S)?, count(c::PCIE_RX_KB_S)?);
+        let processes = cells.added::<UInt32Array>(c::PROCESSES)?;
 
         for i in 0..cells.len() {
             let at_ns = cells.nanos(c::AT_NS, at, i)?;
@@ -82,6 +84,7 @@ impl Row for GpuSample {
                 throttle_reasons: cells.value(throttle, i),
                 pcie_tx_kb_s: cells.value(tx, i),
                 pcie_rx_kb_s: cells.value(rx, i),
+                processes: cells.added_value(processes, i),
             });
         }
         Ok(())

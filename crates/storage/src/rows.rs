@@ -76,6 +76,14 @@ impl<'a> Cells<'a> {
         column.and_then(|c| c.as_any().downcast_ref()).ok_or_else(|| self.mistyped::<A>(name))
     }
 
+    /// A column that older programs did not write yet; `None` where the part lacks it.
+    pub(crate) fn added<A: Array + 'static>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<&'a A>, StorageError> {
+        self.batch.column_by_name(name).map(|_| self.column(name)).transpose()
+    }
+
     pub(crate) fn list<A: Array + 'static>(
         &self,
         name: &'static str,
@@ -92,6 +100,14 @@ impl<'a> Cells<'a> {
         i: usize,
     ) -> Option<T::Native> {
         array.is_valid(i).then(|| array.value(i))
+    }
+
+    pub(crate) fn added_value<T: ArrowPrimitiveType>(
+        &self,
+        array: Option<&PrimitiveArray<T>>,
+        i: usize,
+    ) -> Option<T::Native> {
+        array.and_then(|array| self.value(array, i))
     }
 
     pub(crate) fn required<T: ArrowPrimitiveType>(

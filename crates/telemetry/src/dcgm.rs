@@ -141,6 +141,7 @@ impl Gpu {
                 throttle_reasons: None,
                 pcie_tx_kb_s: None,
                 pcie_rx_kb_s: None,
+                processes: None,
             },
             key,
             used_mib: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vllm_bench_protocol::prometheus::{self, Exposition, Sample};
-use vllm_bench_record::{EngineSample, RunClock, Timestamp};
+use vllm_bench_record::{EngineSample, HistogramTotals, RunClock, Timestamp};
 
 use crate::error::TelemetryError;
 use crate::http::Page;
@@ -158,6 +158,12 @@ pub fn parse_engine_sample(
         requests_abort: requests("abort"),
         requests_error: requests("error"),
         process_start_unix_s: finite(metrics.value("process_start_time_seconds")),
+        queue_time: totals(&metrics, "vllm:request_queue_time_seconds"),
+        prefill_time: totals(&metrics, "vllm:request_prefill_time_seconds"),
+        decode_time: totals(&metrics, "vllm:request_decode_time_seconds"),
+        inference_time: totals(&metrics, "vllm:request_inference_time_seconds"),
+        ttft: totals(&metrics, "vllm:time_to_first_token_seconds"),
+        e2e_latency: totals(&metrics, "vllm:e2e_request_latency_seconds"),
     })
 }
 
@@ -173,8 +179,19 @@ fn finite(value: Option<f64>) -> Option<f64> {
 /// A counter over all engines.
 fn count(metrics: &Exposition, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
     let total = metrics.sum_with(&format!("{name}_total"), labels);
-    let value = finite(total.or_else(|| metrics.sum_with(name, labels)))?;
+    whole(total.or_else(|| metrics.sum_with(name, labels)))
+}
+
+fn whole(value: Option<f64>) -> Option<u64> {
+    let value = finite(value)?;
     (0.0..=u64::MAX as f64).contains(&value).then_some(value as u64)
+}
+
+/// A histogram's sum and count over all engines.
+fn totals(metrics: &Exposition, name: &str) -> Option<HistogramTotals> {
+    let sum_s = finite(metrics.sum(&format!("{name}_sum")))?;
+    let count = whole(metrics.sum(&format!("{name}_count")))?;
+    Some(HistogramTotals { sum_s, count })
 }
 
 /// A gauge's highest value over all engines, under the first name there is.

@@ -1,5 +1,6 @@
 //! This host's NVIDIA GPUs, through NVML.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -107,6 +108,7 @@ impl Source for NvmlSource {
                 throttle_reasons: reading.optional("throttle reasons", throttle(&device)),
                 pcie_tx_kb_s: pcie.tx_kb_s,
                 pcie_rx_kb_s: pcie.rx_kb_s,
+                processes: reading.optional("processes", processes(&device)),
             });
         }
         first_error.map_or(Ok(()), Err)
@@ -146,6 +148,19 @@ pub(crate) fn is_unsupported(error: &NvmlError) -> bool {
             | NvmlError::FunctionNotFound
             | NvmlError::FailedToLoadSymbol(_)
     )
+}
+
+/// Processes on the device, those of its MIG instances too. One that computes and draws, or works in
+/// several instances, is listed more than once; a device that cannot draw has none that does.
+/// Where instances exist NVML tells only who may see all of them.
+fn processes(device: &Device<'_>) -> Result<u32, NvmlError> {
+    let compute = device.running_compute_processes()?;
+    let graphics = match device.running_graphics_processes() {
+        Err(error) if is_unsupported(&error) => Vec::new(),
+        listed => listed?,
+    };
+    let pids: BTreeSet<u32> = compute.iter().chain(&graphics).map(|process| process.pid).collect();
+    Ok(pids.len() as u32)
 }
 
 /// The whole bit mask: bits that this program does not know count too.

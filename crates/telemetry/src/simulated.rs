@@ -141,6 +141,7 @@ impl SimulatedSource {
             }),
             pcie_tx_kb_s: Some(200 * running),
             pcie_rx_kb_s: Some(600 * running),
+            processes: Some(1),
         }
     }
 }

@@ -34,6 +34,7 @@ fn default_counters_of_two_gpus() {
         throttle_reasons: Some(4),
         pcie_tx_kb_s: Some(1500),
         pcie_rx_kb_s: Some(900),
+        processes: None,
     };
     let second = GpuSample {
         gpu_index: 1,
@@ -49,6 +50,7 @@ fn default_counters_of_two_gpus() {
         throttle_reasons: None,
         pcie_tx_kb_s: None,
         pcie_rx_kb_s: None,
+        processes: None,
         ..first.clone()
     };
     assert_eq!(gpus, [first, second]);

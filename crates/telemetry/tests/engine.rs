@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Answer, serve};
-use vllm_bench_record::{EngineSample, RunClock, Timestamp};
+use vllm_bench_record::{EngineSample, HistogramTotals, RunClock, Timestamp};
 use vllm_bench_telemetry::{EngineSource, Source, TelemetryError, parse_engine_sample};
 
 const FRESH: &str = include_str!("fixtures/vllm-0.32/metrics-fresh.body");
@@ -17,6 +17,10 @@ const PREEMPT: [&str; 3] = [
     include_str!("fixtures/vllm-0.32/v2-metrics-after-preempt.body"),
 ];
 const LONG: Duration = Duration::from_secs(20);
+
+fn totals(sum_s: f64, count: u64) -> Option<HistogramTotals> {
+    Some(HistogramTotals { sum_s, count })
+}
 
 fn parse(text: &str) -> EngineSample {
     parse_engine_sample(text, Timestamp::from_nanos(9), 3).expect("well formed")
@@ -42,9 +46,21 @@ fn recordings_of_vllm_0_32() {
             requests_abort: Some(0),
             requests_error: Some(0),
             process_start_unix_s: Some(1_795_541_003.33),
+            queue_time: totals(0.011753401999158086, 32),
+            prefill_time: totals(28.41307300199969, 32),
+            decode_time: totals(2.697741419000522, 32),
+            inference_time: totals(31.110814421000214, 32),
+            // Two more: clients that left after the first token.
+            ttft: totals(28.767871856689453, 34),
+            e2e_latency: totals(31.436928749084473, 32),
         }
     );
+    let after = parse(AFTER);
+    let sum = |histogram: Option<HistogramTotals>| histogram.expect("exported").sum_s;
+    let parts = sum(after.prefill_time) + sum(after.decode_time);
+    assert!((parts - sum(after.inference_time)).abs() < 1e-9, "inference is prefill and decode");
     let (fresh, during) = (parse(FRESH), parse(DURING));
+    assert_eq!(fresh.queue_time, Some(HistogramTotals::default()));
     assert_eq!((fresh.prompt_tokens, fresh.generation_tokens), (Some(0), Some(0)));
     assert!(during.running > Some(0.0) && during.kv_cache_usage > Some(0.0), "{during:?}");
     assert!(during.kv_cache_usage <= Some(1.0), "a share: {during:?}");
@@ -66,6 +82,11 @@ vllm:generation_tokens_total{engine="1",model_name="m"} 24.0
 vllm:request_success_total{engine="0",finished_reason="stop",model_name="m"} 5.0
 vllm:request_success_total{engine="1",finished_reason="stop",model_name="m"} 6.0
 vllm:request_success_total{engine="1",finished_reason="length",model_name="m"} 1.0
+vllm:request_queue_time_seconds_count{engine="0",model_name="m"} 3.0
+vllm:request_queue_time_seconds_sum{engine="0",model_name="m"} 1.5
+vllm:request_queue_time_seconds_count{engine="1",model_name="m"} 4.0
+vllm:request_queue_time_seconds_sum{engine="1",model_name="m"} 0.25
+vllm:request_decode_time_seconds_count{engine="0",model_name="m"} 3.0
 "#;
     assert_eq!(
         parse(text),
@@ -77,6 +98,7 @@ vllm:request_success_total{engine="1",finished_reason="length",model_name="m"} 1
             generation_tokens: Some(1024),
             requests_stop: Some(11),
             requests_length: Some(1),
+            queue_time: totals(1.75, 7),
             ..EngineSample::default()
         }
     );

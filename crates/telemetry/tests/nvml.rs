@@ -81,7 +81,8 @@ fn every_field_of_every_gpu() {
     let script = "[gpu]\n[gpu]\nname = Stub B\nuuid = GPU-b\nutilization = 35\nmemory_utilization = 12\n\
                   memory_used = 1000\nmemory_total = 4000\ntemperature = 55\npower_mw = 301156\n\
                   energy_mj = 5000000000000\nsm_clock = 1410\nmemory_clock = 1215\n\
-                  throttle_reasons = 140737488355332\npcie_tx = 7\npcie_rx = 8\n";
+                  throttle_reasons = 140737488355332\npcie_tx = 7\npcie_rx = 8\n\
+                  compute_processes = 10 11\ngraphics_processes = 11\n";
     let (_folder, path) = library(script, |_| {});
     let mut source = NvmlSource::open(Some(&path)).expect("the stand-in loads");
     assert_eq!(source.name(), "nvml");
@@ -106,6 +107,7 @@ fn every_field_of_every_gpu() {
         throttle_reasons: Some((1 << 47) + 4),
         pcie_tx_kb_s: Some(7),
         pcie_rx_kb_s: Some(8),
+        processes: Some(2),
     };
     assert_eq!(second, expected);
 }
@@ -114,7 +116,8 @@ fn every_field_of_every_gpu() {
 fn what_a_gpu_does_not_tell_is_none_and_no_error() {
     let script = "[gpu]\nutilization = error 3\nmemory_used = error 3\ntemperature = error 4\n\
                   power_mw = error 3\nenergy_mj = error 13\nsm_clock = error 3\nmemory_clock = error 21\n\
-                  throttle_reasons = error 3\npcie_tx = error 3\npcie_rx = error 3\nname = error 3\nuuid = error 3\n";
+                  throttle_reasons = error 3\npcie_tx = error 3\npcie_rx = error 3\nname = error 3\nuuid = error 3\n\
+                  compute_processes = error 4\n";
     let (_folder, path) = library(script, |_| {});
     let mut source = NvmlSource::open(Some(&path)).expect("the stand-in loads");
     let (samples, result) = read(&mut source);
@@ -125,7 +128,20 @@ fn what_a_gpu_does_not_tell_is_none_and_no_error() {
     assert_eq!((s.memory_used_bytes, s.memory_total_bytes), (None, None));
     assert_eq!((s.power_mw, s.energy_mj, s.throttle_reasons), (None, None, None));
     assert_eq!((s.sm_clock_mhz, s.memory_clock_mhz), (None, None));
-    assert_eq!((s.pcie_tx_kb_s, s.pcie_rx_kb_s), (None, None));
+    assert_eq!((s.pcie_tx_kb_s, s.pcie_rx_kb_s, s.processes), (None, None, None));
+}
+
+#[test]
+fn processes_come_and_go_and_are_counted_once() {
+    // The first list of the third reading fails; a GPU that cannot draw has nobody who does.
+    let script = "[gpu]\ncompute_processes = 10, 10 11 12, error 999, none\ngraphics_processes = error 3, 12 13, none\n";
+    let (_folder, path) = library(script, |_| {});
+    let mut source = NvmlSource::open(Some(&path)).expect("the stand-in loads");
+    let readings: Vec<_> = (0..4).map(|_| read(&mut source)).collect();
+    let counts: Vec<_> = readings.iter().map(|(samples, _)| samples[0].processes).collect();
+    assert_eq!(counts, [Some(1), Some(4), None, Some(0)]);
+    let failed: Vec<_> = readings.iter().map(|(_, result)| result.is_err()).collect();
+    assert_eq!(failed, [false, false, true, false]);
 }
 
 #[test]

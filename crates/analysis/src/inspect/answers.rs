@@ -34,7 +34,7 @@ pub(super) fn of(
     for path in read::parts(dataset.run_dir(), layout::REQUESTS)? {
         let columns = [r::REQUEST_ID, r::ANSWER, r::REASONING, r::MODEL];
         let keep = col(r::REQUEST_ID).is_in(ids.clone(), false);
-        let Ok(frame) = Frame::read(&path, &columns, Some(keep)) else { continue };
+        let Ok(frame) = Frame::read(&path, &columns, &[], Some(keep)) else { continue };
         let texts = frame.text(r::ANSWER)?.into_iter().zip(frame.text(r::REASONING)?);
         for (id, ((answer, reasoning), model)) in
             frame.text(r::REQUEST_ID)?.into_iter().zip(texts.zip(frame.text(r::MODEL)?))

@@ -65,7 +65,7 @@ pub(crate) fn requests(
 ) -> Result<(Vec<RequestRow>, ChunkColumns), AnalysisError> {
     let (mut rows, mut chunks) = (Vec::new(), ChunkColumns::default());
     for path in parts(run_dir, layout::REQUESTS)? {
-        if let Some(frame) = readable(&path, layout::REQUESTS, REQUEST_COLUMNS, warnings) {
+        if let Some(frame) = readable(&path, layout::REQUESTS, REQUEST_COLUMNS, &[], warnings) {
             request_rows(&frame, stages, &mut rows, &mut chunks)?;
         }
     }

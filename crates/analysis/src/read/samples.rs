@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vllm_bench_record::columns::{engine as e, gpu as g};
-use vllm_bench_record::{EngineSample, GpuSample, GpuSource, layout};
+use vllm_bench_record::{EngineSample, GpuSample, GpuSource, HistogramTotals, layout};
 
 use super::{parts, readable, word};
 use crate::error::AnalysisError;
@@ -47,6 +47,23 @@ const ENGINE_COLUMNS: &[&str] = &[
     e::PROCESS_START_UNIX_S,
 ];
 
+/// What the first run directories do not have.
+const GPU_ADDED: &[&str] = &[g::PROCESSES];
+const ENGINE_ADDED: &[&str] = &[
+    e::QUEUE_TIME_SUM_S,
+    e::QUEUE_TIME_COUNT,
+    e::PREFILL_TIME_SUM_S,
+    e::PREFILL_TIME_COUNT,
+    e::DECODE_TIME_SUM_S,
+    e::DECODE_TIME_COUNT,
+    e::INFERENCE_TIME_SUM_S,
+    e::INFERENCE_TIME_COUNT,
+    e::TTFT_SUM_S,
+    e::TTFT_COUNT,
+    e::E2E_LATENCY_SUM_S,
+    e::E2E_LATENCY_COUNT,
+];
+
 /// All GPU readings by time. `expected`: the run meant to take some.
 pub(crate) fn gpu(
     run_dir: &Path,
@@ -55,7 +72,7 @@ pub(crate) fn gpu(
 ) -> Result<Vec<GpuSample>, AnalysisError> {
     let mut samples = Vec::new();
     for path in parts(run_dir, layout::GPU)? {
-        if let Some(frame) = readable(&path, layout::GPU, GPU_COLUMNS, warnings) {
+        if let Some(frame) = readable(&path, layout::GPU, GPU_COLUMNS, GPU_ADDED, warnings) {
             gpu_rows(&frame, &mut samples)?;
         }
     }
@@ -74,7 +91,8 @@ pub(crate) fn engine(
 ) -> Result<Vec<EngineSample>, AnalysisError> {
     let mut samples = Vec::new();
     for path in parts(run_dir, layout::ENGINE)? {
-        if let Some(frame) = readable(&path, layout::ENGINE, ENGINE_COLUMNS, warnings) {
+        if let Some(frame) = readable(&path, layout::ENGINE, ENGINE_COLUMNS, ENGINE_ADDED, warnings)
+        {
             engine_rows(&frame, &mut samples)?;
         }
     }
@@ -99,6 +117,7 @@ fn gpu_rows(frame: &Frame, out: &mut Vec<GpuSample>) -> Result<(), AnalysisError
     let (energy, throttle) = (frame.u64(g::ENERGY_MJ)?, frame.u64(g::THROTTLE_REASONS)?);
     let (sm, memory) = (frame.u32(g::SM_CLOCK_MHZ)?, frame.u32(g::MEMORY_CLOCK_MHZ)?);
     let (tx, rx) = (frame.u32(g::PCIE_TX_KB_S)?, frame.u32(g::PCIE_RX_KB_S)?);
+    let processes = frame.added(g::PROCESSES, Frame::u32)?;
     for (i, source) in source.into_iter().enumerate() {
         let source = word(frame, g::SOURCE, Some(source), GpuSource::from_word)?
             .ok_or_else(|| frame.bad(g::SOURCE, "no value"))?;
@@ -120,6 +139,7 @@ fn gpu_rows(frame: &Frame, out: &mut Vec<GpuSample>) -> Result<(), AnalysisError
             throttle_reasons: throttle[i],
             pcie_tx_kb_s: tx[i],
             pcie_rx_kb_s: rx[i],
+            processes: processes[i],
         });
     }
     Ok(())
@@ -135,6 +155,12 @@ fn engine_rows(frame: &Frame, out: &mut Vec<EngineSample>) -> Result<(), Analysi
     let (generation, stop) = (frame.u64(e::GENERATION_TOKENS)?, frame.u64(e::REQUESTS_STOP)?);
     let (length, abort) = (frame.u64(e::REQUESTS_LENGTH)?, frame.u64(e::REQUESTS_ABORT)?);
     let error = frame.u64(e::REQUESTS_ERROR)?;
+    let queue_time = totals(frame, e::QUEUE_TIME_SUM_S, e::QUEUE_TIME_COUNT)?;
+    let prefill_time = totals(frame, e::PREFILL_TIME_SUM_S, e::PREFILL_TIME_COUNT)?;
+    let decode_time = totals(frame, e::DECODE_TIME_SUM_S, e::DECODE_TIME_COUNT)?;
+    let inference_time = totals(frame, e::INFERENCE_TIME_SUM_S, e::INFERENCE_TIME_COUNT)?;
+    let ttft = totals(frame, e::TTFT_SUM_S, e::TTFT_COUNT)?;
+    let e2e_latency = totals(frame, e::E2E_LATENCY_SUM_S, e::E2E_LATENCY_COUNT)?;
     for i in 0..frame.rows() {
         out.push(EngineSample {
             at: instant(Some(at[i])).unwrap_or_default(),
@@ -152,7 +178,27 @@ fn engine_rows(frame: &Frame, out: &mut Vec<EngineSample>) -> Result<(), Analysi
             requests_abort: abort[i],
             requests_error: error[i],
             process_start_unix_s: start[i],
+            queue_time: queue_time[i],
+            prefill_time: prefill_time[i],
+            decode_time: decode_time[i],
+            inference_time: inference_time[i],
+            ttft: ttft[i],
+            e2e_latency: e2e_latency[i],
         });
     }
     Ok(())
+}
+
+/// A histogram's totals, one a row.
+fn totals(
+    frame: &Frame,
+    sum: &str,
+    count: &str,
+) -> Result<Vec<Option<HistogramTotals>>, AnalysisError> {
+    let (sums, counts) = (frame.added(sum, Frame::f64)?, frame.added(count, Frame::u64)?);
+    let totals = sums.into_iter().zip(counts).map(|(sum_s, count)| {
+        let (sum_s, count) = sum_s.zip(count)?;
+        Some(HistogramTotals { sum_s, count })
+    });
+    Ok(totals.collect())
 }

@@ -1,8 +1,8 @@
 //! Checks of what the server and its GPU did.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use vllm_bench_record::{Check, CheckKind, CheckStatus, GpuSource};
+use vllm_bench_record::{Check, CheckKind, CheckStatus, GpuSample, GpuSource};
 
 use super::{doubt, pass, unknown};
 use crate::dataset::Dataset;
@@ -162,17 +162,7 @@ const THROTTLED: [(u64, &str); 5] = [
 
 pub(super) fn gpu_clocks(dataset: &Dataset) -> Check {
     let kind = CheckKind::GpuClocks;
-    let spans: Vec<_> = dataset
-        .measured_stages()
-        .filter_map(|(_, stage)| {
-            Some((stage.started_at_ns?, stage.finished_at_ns.or(dataset.last_instant())?))
-        })
-        .collect();
-    let measured = dataset
-        .gpu()
-        .iter()
-        .filter(|s| spans.iter().any(|(from, to)| (*from..=*to).contains(&s.at)));
-    let masks: Vec<u64> = measured
+    let masks: Vec<u64> = measured_gpu(dataset)
         .filter(|s| s.source != GpuSource::Simulated)
         .filter_map(|s| s.throttle_reasons)
         .collect();
@@ -215,6 +205,81 @@ pub(super) fn gpu_clocks(dataset: &Dataset) -> Check {
         "The GPU lowered its clocks: a cooler machine or another power limit gives other figures.",
         "Name the power limit with the result; look to the cooling where the reason is heat.",
     )
+}
+
+pub(super) fn gpu_shared(dataset: &Dataset) -> Check {
+    let kind = CheckKind::GpuShared;
+    let not_told = |figure: &str, advice: &str| {
+        unknown(kind, figure, "Whether others used the GPU cannot be told.", advice)
+    };
+    // The fewest and the most processes on each GPU while stages were measured.
+    let mut seen: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+    for sample in measured_gpu(dataset).filter(|s| s.source != GpuSource::Simulated) {
+        let Some(now) = sample.processes else { continue };
+        let (fewest, most) = seen.entry(sample.gpu_index).or_insert((now, now));
+        (*fewest, *most) = ((*fewest).min(now), (*most).max(now));
+    }
+    let used = seen.values().filter(|(_, most)| *most > 0).count() as u64;
+    if seen.is_empty() {
+        let figure = match dataset.gpu().first().map(|s| s.source) {
+            None => "no GPU was sampled",
+            Some(GpuSource::Simulated) => "the GPU samples are simulated",
+            Some(GpuSource::Dcgm) => "DCGM does not tell",
+            Some(_) => "the device does not tell",
+        };
+        return not_told(figure, "Run on the server's host, so that its NVML is read.");
+    }
+    if used == 0 {
+        return not_told(
+            "NVML shows no process on any GPU",
+            "Run where the server's process is seen: a container is not shown those outside of it.",
+        );
+    }
+    let crowded = seen.iter().filter(|(_, (_, most))| *most > 1);
+    if let Some((gpu, (_, most))) = crowded.clone().max_by_key(|(_, (_, most))| *most) {
+        let others = crowded.count() as u64 - 1;
+        let mut figure = format!("up to {most} processes on GPU {gpu}");
+        if others > 0 {
+            figure += &format!(", more than one on {} others", text::count(others));
+        }
+        return doubt(
+            kind,
+            CheckStatus::Warn,
+            figure,
+            "More than one process held the GPU while it was measured: the figures may be of both loads.",
+            "Stop what else uses the GPU (nvidia-smi names it), and run again; a server that is meant to share it is named with the result.",
+        );
+    }
+    if let Some((gpu, (fewest, most))) = seen.iter().find(|(_, (fewest, most))| fewest != most) {
+        return doubt(
+            kind,
+            CheckStatus::Warn,
+            format!("{fewest} to {most} on GPU {gpu}"),
+            "A process came to a GPU or left it while it was measured.",
+            "Look whether the server was restarted, or who else started on the GPU.",
+        );
+    }
+    let figure = match (used, seen.len() as u64 - used) {
+        (1, 0) => "one on the GPU".to_owned(),
+        (used, 0) => format!("one on each of {} GPUs", text::count(used)),
+        (used, idle) => {
+            format!("one on {}, none on {} more", text::of(used, "GPU", "GPUs"), text::count(idle))
+        }
+    };
+    pass(kind, figure, "Nobody but the server used its GPUs.")
+}
+
+/// The GPU samples taken while a stage was measured.
+fn measured_gpu(dataset: &Dataset) -> impl Iterator<Item = &GpuSample> {
+    let spans: Vec<_> = dataset
+        .measured_stages()
+        .filter_map(|(_, stage)| {
+            Some((stage.started_at_ns?, stage.finished_at_ns.or(dataset.last_instant())?))
+        })
+        .collect();
+    let measured =
+        move |s: &&GpuSample| spans.iter().any(|(from, to)| (*from..=*to).contains(&s.at));
+    dataset.gpu().iter().filter(measured)
 }
 
 fn counts(stages: &[StageSummary]) -> Vec<ServerCounts> {

@@ -241,6 +241,7 @@ fn gpu(records: &[RequestRecord], end: f64, dice: &mut Dice) -> Vec<GpuSample> {
                 memory_used_bytes: Some(68 << 30),
                 memory_total_bytes: Some(80 << 30),
                 temperature_c: Some((38.0 + 26.0 * (1.0 - (-at / 60.0).exp())) as f32),
+                processes: Some(1),
                 power_mw: Some((power.max(60.0) * 1e3) as u64),
                 energy_mj: Some(energy as u64),
                 sm_clock_mhz: Some(1_980),

@@ -80,6 +80,7 @@ pub(crate) fn gpu(n: u64) -> GpuSample {
         throttle_reasons: Some(4),
         pcie_tx_kb_s: None,
         pcie_rx_kb_s: Some(0),
+        processes: Some(2),
     }
 }
 
