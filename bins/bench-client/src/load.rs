@@ -4,7 +4,7 @@ use vllm_bench_bench::{
     ClientLog, ClientPlan, ClientRequest, monotonic_ns, process, run_clock_origin_ns,
 };
 use vllm_bench_loadgen::{
-    ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
+    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
 };
 use vllm_bench_record::RunClock;
 
@@ -24,9 +24,10 @@ pub(crate) fn run(plan: &ClientPlan) -> anyhow::Result<ClientLog> {
         body: body.clone(),
         prompt_tokens: None,
         max_tokens: Some(plan.tokens),
+        due: None,
     });
     let until = Until { requests: Some(plan.requests()), ..Until::default() };
-    let stage = Stage { index: 0, concurrency: plan.streams, until };
+    let stage = Stage { index: 0, load: Load::Closed { concurrency: plan.streams }, until };
     let mut log = ClientLog::default();
     let mut started = None;
     run_stage(&config, stage, requests, clock, &StopHandle::new(), |event| match event {

@@ -74,21 +74,15 @@ fn restarted(before: &EngineSample, after: &EngineSample) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use vllm_bench_record::Phase;
+    use vllm_bench_record::{Phase, StageLoad};
 
     use super::*;
 
     fn stage(before: Vec<EngineSample>, after: Vec<EngineSample>) -> StageInfo {
         StageInfo {
-            label: "cc 1".into(),
-            phase: Phase::Measure,
-            concurrency: 1,
-            planned_requests: None,
-            started_at_ns: None,
-            finished_at_ns: None,
-            ended: None,
             engine_before: before,
             engine_after: after,
+            ..StageInfo::planned("cc 1", Phase::Measure, StageLoad::Concurrency(1))
         }
     }
 

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, reason = "an example that shows its result")]
 
 use vllm_bench_loadgen::{
-    ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
+    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
 };
 use vllm_bench_record::RunClock;
 
@@ -19,9 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         body: format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Tell me fact number {n}."}}],"max_tokens":32,"stream":true,"stream_options":{{"include_usage":true}}}}"#).into(),
         prompt_tokens: None,
         max_tokens: Some(32),
+        due: None,
     });
     let until = Until { requests: Some(16), ..Until::default() };
-    let stage = Stage { index: 0, concurrency: 4, until };
+    let stage = Stage { index: 0, load: Load::Closed { concurrency: 4 }, until };
     let config = ClientConfig::new(Target::resolve(&url)?);
     run_stage(&config, stage, requests, RunClock::start(), &StopHandle::new(), |event| {
         if let LoadEvent::RequestFinished(r) = event {

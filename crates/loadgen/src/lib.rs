@@ -7,11 +7,12 @@
 //! `examples/embed.rs`.
 //!
 //! ```no_run
-//! use vllm_bench_loadgen::{ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage};
+//! use vllm_bench_loadgen::{ClientConfig, LoadEvent, Load, PreparedRequest, Stage, StopHandle, Target, Until, run_stage};
 //! use vllm_bench_record::RunClock;
 //!
 //! let config = ClientConfig::new(Target::resolve("http://localhost:8000")?);
-//! let stage = Stage { index: 0, concurrency: 4, until: Until { requests: Some(8), ..Until::default() } };
+//! let load = Load::Closed { concurrency: 4 };
+//! let stage = Stage { index: 0, load, until: Until { requests: Some(8), ..Until::default() } };
 //! let requests = (0..8).map(|n| PreparedRequest {
 //!     request_id: format!("r{n}"),
 //!     prompt_id: format!("p{n}"),
@@ -20,6 +21,7 @@
 //!     body: format!(r#"{{"model":"m","messages":[{{"role":"user","content":"Say {n}"}}],"stream":true}}"#).into(),
 //!     prompt_tokens: None,
 //!     max_tokens: None,
+//!     due: None,
 //! });
 //! run_stage(&config, stage, requests, RunClock::start(), &StopHandle::new(), |event| {
 //!     if let LoadEvent::RequestFinished(record) = event {
@@ -55,7 +57,7 @@ pub use arrival::{ArrivalProcess, ArrivalSpec, ArrivalTimes, Gamma};
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};
-pub use plan::{PreparedRequest, Stage, Until};
+pub use plan::{Load, PreparedRequest, Stage, Until};
 pub use rate::{MAX_RATE, OnOff, Ramp, RateProfile, Steps};
 pub use run::{StageReport, run_stage};
 pub use schedule::{Due, LeftOut, Schedule, ScheduleSummary, TokenTotals};

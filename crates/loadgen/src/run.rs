@@ -20,7 +20,7 @@ use crate::connection::ConnectorParts;
 use crate::error::LoadError;
 use crate::event::{Live, LoadEvent};
 use crate::kernel_clock::{KeepStamping, REFRESH, WallMap};
-use crate::plan::{PreparedRequest, Stage};
+use crate::plan::{Load, PreparedRequest, Stage};
 use crate::stop::StopHandle;
 use crate::worker::{Counters, Message, Worker};
 
@@ -72,7 +72,10 @@ where
     let wall = stamping.is_some().then(|| WallMap::new(clock));
     let connector = ConnectorParts::new(config, clock, wall.clone())?;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
-    let workers = config.workers.map_or(cpus, |n| n.get()).min(stage.concurrency as usize);
+    let Load::Closed { concurrency } = stage.load else {
+        return Err(LoadError::Plan("an open loop cannot be run yet".into()));
+    };
+    let workers = config.workers.map_or(cpus, |n| n.get()).min(concurrency as usize);
     let runtimes = (0..workers)
         .map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
         .collect::<Result<Vec<_>, _>>()
@@ -80,8 +83,7 @@ where
 
     let limit = stage.max_requests().unwrap_or(u64::MAX);
     let mut source = requests.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
-    let (queue_tx, queue) =
-        async_channel::bounded((2 * stage.concurrency as usize).max(READY_REQUESTS));
+    let (queue_tx, queue) = async_channel::bounded((2 * concurrency as usize).max(READY_REQUESTS));
     let (messages, inbox) = mpsc::channel();
     let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
 
@@ -94,7 +96,7 @@ where
                 connector: connector.clone(),
                 clock,
                 stage,
-                users: (index as u32..stage.concurrency).step_by(workers).collect(),
+                users: (index as u32..concurrency).step_by(workers).collect(),
                 queue: queue.clone(),
                 start: release.start.subscribe(),
                 stop: stop.subscribe(),

@@ -9,7 +9,7 @@ use std::thread;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use vllm_bench_loadgen::{
-    ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
+    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
 };
 use vllm_bench_record::{FailureCause, Outcome, RequestRecord, RunClock};
 
@@ -75,9 +75,13 @@ fn run(config: &ClientConfig) -> Vec<RequestRecord> {
         body: "{}".into(),
         prompt_tokens: None,
         max_tokens: None,
+        due: None,
     });
-    let stage =
-        Stage { index: 0, concurrency: 2, until: Until { requests: Some(6), ..Until::default() } };
+    let stage = Stage {
+        index: 0,
+        load: Load::Closed { concurrency: 2 },
+        until: Until { requests: Some(6), ..Until::default() },
+    };
     let mut records = Vec::new();
     run_stage(config, stage, requests, RunClock::start(), &StopHandle::new(), |event| {
         if let LoadEvent::RequestFinished(record) = event {

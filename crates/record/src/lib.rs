@@ -18,26 +18,32 @@
 //! assert_eq!(first.at.since(sent_at), Duration::from_millis(40));
 //! ```
 
+mod calibration;
 pub mod columns;
 mod engine;
 mod gpu;
 pub mod layout;
+mod load;
 mod manifest;
 mod request;
+mod search;
 mod slo;
 mod time;
 mod verdict;
 
+pub use calibration::{Calibration, ErrorQuantiles};
 pub use engine::{EngineSample, HistogramTotals};
 pub use gpu::{GpuSample, GpuSource};
+pub use load::{Level, OpenLoad, StageLoad};
 pub use manifest::{
-    ClockSource, CorpusInfo, HostInfo, Manifest, Phase, RunStatus, SCHEMA_VERSION, ScenarioInfo,
-    ServerInfo, StageEnd, StageInfo, TelemetryInfo,
+    ClientCpu, ClockSource, CorpusInfo, HostInfo, Manifest, Phase, RunStatus, SCHEMA_VERSION,
+    ScenarioInfo, ServerInfo, StageEnd, StageInfo, TelemetryInfo,
 };
 pub use request::{
     ChunkArrival, ChunkTokenSource, Failure, FailureCause, Outcome, RequestRecord, ServerTimings,
     TokenCount, TokenCountSource, inter_chunk_latencies, inter_token_latencies,
 };
+pub use search::{Capacity, Probe, ProbeObjective, ProbeOutcome, SearchAxis, SearchInfo};
 pub use slo::{Slo, SloError, SloMetric, SloStatistic, SloTarget};
 pub use time::{RunClock, Timestamp};
 pub use verdict::{Check, CheckKind, CheckStatus, Verdict};

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::Calibration;
 use crate::engine::EngineSample;
+use crate::load::StageLoad;
+use crate::search::SearchInfo;
 use crate::time::Timestamp;
 
 /// The version of the run directory's layout, columns and manifest.
@@ -43,6 +46,13 @@ pub struct Manifest {
     pub gpu: Option<TelemetryInfo>,
     /// Sampling of the servers' `/metrics`; `None` when there is none.
     pub engine: Option<TelemetryInfo>,
+    /// How far off this client's times were when it was measured just before the run;
+    /// `None` when it was not (`--no-calibrate`), or could not be, which a warning tells.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// The capacity search, where the scenario asked for one; its probes are `stages`.
+    #[serde(default)]
+    pub search: Option<SearchInfo>,
     /// Things a reader must know, in the order they were noticed.
     pub warnings: Vec<String>,
 }
@@ -167,8 +177,9 @@ pub struct StageInfo {
     pub label: String,
     /// Warm-up or measured.
     pub phase: Phase,
-    /// Target requests in flight.
-    pub concurrency: u32,
+    /// How hard: users at once, or arrivals.
+    #[serde(flatten)]
+    pub load: StageLoad,
     /// Requests planned; `None` when only a duration bounds it.
     pub planned_requests: Option<u64>,
     /// When its first request was due; `None` when it never began.
@@ -181,6 +192,36 @@ pub struct StageInfo {
     pub engine_before: Vec<EngineSample>,
     /// The servers' counters after it.
     pub engine_after: Vec<EngineSample>,
+    /// What the load generator's CPU had to do; `None` when it never began or was not told.
+    #[serde(default)]
+    pub client_cpu: Option<ClientCpu>,
+}
+
+impl StageInfo {
+    /// A stage that has not begun.
+    pub fn planned(label: impl Into<String>, phase: Phase, load: StageLoad) -> Self {
+        Self {
+            label: label.into(),
+            phase,
+            load,
+            planned_requests: None,
+            started_at_ns: None,
+            finished_at_ns: None,
+            ended: None,
+            engine_before: Vec::new(),
+            engine_after: Vec::new(),
+            client_cpu: None,
+        }
+    }
+}
+
+/// CPU time of the load generator during one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClientCpu {
+    /// CPU time of all load-generator threads, nanoseconds.
+    pub total_ns: u64,
+    /// Share of the stage that the busiest of them was on a CPU, from 0 to 1.
+    pub busiest_share: f64,
 }
 
 /// Whether a stage counts.
@@ -204,6 +245,8 @@ pub enum StageEnd {
     Duration,
     /// The corpus had no unsent prompt left.
     Prompts,
+    /// The asked-for interval was narrow enough (`load.until`).
+    Precise,
     /// The run was stopped.
     Interrupted,
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use vllm_bench_record::Phase;
+use vllm_bench_record::{Phase, StageLoad};
 
 use crate::brief::BriefFigures;
 
@@ -33,8 +33,9 @@ pub enum RunEvent {
         stage: String,
         /// Warm-up or measured.
         phase: Phase,
-        /// Users.
-        concurrency: u32,
+        /// How hard: `concurrency`, or `open`.
+        #[serde(flatten)]
+        load: StageLoad,
         /// Requests planned; `None` when only a duration bounds it.
         planned_requests: Option<u64>,
         /// Its longest time, seconds.

@@ -140,6 +140,8 @@ fn first_manifest(ready: &Ready, clock: RunClock) -> Manifest {
         stages: ready.plan.stages.iter().map(|s| s.info.clone()).collect(),
         gpu: None,
         engine: None,
+        calibration: None,
+        search: None,
         warnings: ready.warnings.clone(),
     }
 }
@@ -231,7 +233,8 @@ impl Run<'_> {
         let planned = &self.ready.plan.stages[index];
         let (stage, info) = (planned.stage, planned.info.clone());
         let mut started = self.clock.now();
-        let mut connections = stage.concurrency;
+        let wanted = stage.load.connections();
+        let mut connections = wanted;
         let report = run_stage(
             &self.ready.client,
             stage,
@@ -246,7 +249,7 @@ impl Run<'_> {
                         index,
                         stage: info.label.clone(),
                         phase: info.phase,
-                        concurrency: info.concurrency,
+                        load: info.load.clone(),
                         planned_requests: info.planned_requests,
                         duration_s: stage.until.duration.map(|d| d.as_secs_f64()),
                     });
@@ -273,11 +276,11 @@ impl Run<'_> {
             },
         )?;
         self.load.set(0);
-        if connections < stage.concurrency {
+        if connections < wanted {
             self.warn(
                 format!(
-                    "stage {}: {connections} of {} connections could be opened beforehand",
-                    info.label, stage.concurrency
+                    "stage {}: {connections} of {wanted} connections could be opened beforehand",
+                    info.label
                 ),
                 on_event,
             );

@@ -1,7 +1,7 @@
 //! The stages of a scenario and the prompts they need.
 
-use vllm_bench_loadgen::{Stage, Until};
-use vllm_bench_record::{Phase, StageInfo};
+use vllm_bench_loadgen::{Load, Stage, Until};
+use vllm_bench_record::{Phase, StageInfo, StageLoad};
 
 use crate::scenario::Scenario;
 use crate::units::OneOrEach;
@@ -76,7 +76,10 @@ impl RunPlan {
         let mut needed = PromptsNeeded { counted: 0, open_ended: 0, sum: String::new() };
         let mut terms = Vec::new();
         for PlannedStage { stage, .. } in &self.stages {
-            let users = u64::from(stage.concurrency);
+            let users = match stage.load {
+                Load::Closed { concurrency } => u64::from(concurrency),
+                Load::Open { .. } => 1,
+            };
             match (stage.max_requests(), stage.until.requests_per_user) {
                 (Some(n), Some(each)) if n == users * u64::from(each) => {
                     needed.counted += n;
@@ -98,18 +101,9 @@ impl RunPlan {
 }
 
 fn planned(label: String, phase: Phase, users: u32, until: Until) -> PlannedStage {
-    let stage = Stage { index: 0, concurrency: users, until };
-    let info = StageInfo {
-        label,
-        phase,
-        concurrency: users,
-        planned_requests: stage.max_requests(),
-        started_at_ns: None,
-        finished_at_ns: None,
-        ended: None,
-        engine_before: Vec::new(),
-        engine_after: Vec::new(),
-    };
+    let stage = Stage { index: 0, load: Load::Closed { concurrency: users }, until };
+    let mut info = StageInfo::planned(label, phase, StageLoad::Concurrency(users));
+    info.planned_requests = stage.max_requests();
     PlannedStage { stage, info }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vllm_bench_corpus::Corpus;
 use vllm_bench_loadgen::{
-    ApiKey, Arrivals, ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
+    ApiKey, Arrivals, ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
     Timeouts, Until, run_stage,
 };
 use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
@@ -432,9 +432,10 @@ fn send_one(
         body,
         prompt_tokens: None,
         max_tokens: None,
+        due: None,
     };
     let until = Until { requests: Some(1), ..Until::default() };
-    let stage = Stage { index: 0, concurrency: 1, until };
+    let stage = Stage { index: 0, load: Load::Closed { concurrency: 1 }, until };
     let mut record = None;
     let config = ClientConfig {
         timeouts: Timeouts {

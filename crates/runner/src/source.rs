@@ -84,6 +84,7 @@ impl Iterator for PromptSource<'_> {
             body: self.bodies.body(&prompt),
             prompt_tokens: Some(prompt.tokens),
             max_tokens: Some(self.max_tokens),
+            due: None,
             prompt_id: prompt.id,
         })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, EngineSample, Failure, FailureCause, GpuSample, GpuSource,
-    Manifest, Outcome, Phase, RequestRecord, StageEnd, StageInfo, Timestamp, TokenCount,
+    Manifest, Outcome, Phase, RequestRecord, StageEnd, StageInfo, StageLoad, Timestamp, TokenCount,
     TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions, run_name};
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let writer = Writer::start(&run, WriterOptions { stages, ..WriterOptions::default() })?;
     let (mut tokens, mut energy_mj) = (0, 0);
     for (index, stage) in manifest.stages.iter().enumerate() {
-        for user in 0..stage.concurrency {
+        for user in 0..users(stage) {
             for turn in 0..8 {
                 let record = request(index as u32, user, turn, stage);
                 tokens += u64::from(record.output_tokens.map_or(0, |t| t.count));
@@ -60,17 +60,17 @@ fn stages() -> Vec<StageInfo> {
     let labels =
         labels.into_iter().chain([("cc 4", Phase::Measure, 4), ("cc 16", Phase::Measure, 16)]);
     let stage = |(index, (label, phase, concurrency)): (u32, (&str, Phase, u32))| StageInfo {
-        label: label.into(),
-        phase,
-        concurrency,
         planned_requests: Some(u64::from(concurrency) * 8),
         started_at_ns: Some(Timestamp::ZERO + STAGE * index),
         finished_at_ns: Some(Timestamp::ZERO + STAGE * (index + 1)),
         ended: Some(StageEnd::Requests),
-        engine_before: vec![],
-        engine_after: vec![],
+        ..StageInfo::planned(label, phase, StageLoad::Concurrency(concurrency))
     };
     (0..).zip(labels).map(stage).collect()
+}
+
+fn users(stage: &StageInfo) -> u32 {
+    stage.load.level().value() as u32
 }
 
 /// Slower with more users, and every thirteenth one fails.
@@ -79,8 +79,9 @@ fn request(stage_index: u32, user: u32, turn: u32, stage: &StageInfo) -> Request
     let tokens = 16 + number % 17;
     let at = Timestamp::ZERO + STAGE * stage_index + Duration::from_millis(u64::from(turn) * 2400);
     let sent = at + Duration::from_micros(40);
-    let step = Duration::from_micros(12_000 + u64::from(stage.concurrency) * 700);
-    let first = sent + Duration::from_millis(60 + u64::from(stage.concurrency * 9 + number % 23));
+    let users = u64::from(users(stage));
+    let step = Duration::from_micros(12_000 + users * 700);
+    let first = sent + Duration::from_millis(60 + users * 9 + u64::from(number % 23));
     let failed = number % 13 == 12;
     let chunk =
         |n| ChunkArrival { at: first + step * n, tokens: 1, coalesced: false, client_lag: None };
@@ -128,7 +129,7 @@ fn request(stage_index: u32, user: u32, turn: u32, stage: &StageInfo) -> Request
 }
 
 fn gpu(at: Timestamp, stage: &StageInfo, energy_mj: u64) -> GpuSample {
-    let power_mw = 200_000 + 10_000 * u64::from(stage.concurrency);
+    let power_mw = 200_000 + 10_000 * u64::from(users(stage));
     GpuSample {
         at,
         gpu_index: 0,
@@ -144,19 +145,19 @@ fn gpu(at: Timestamp, stage: &StageInfo, energy_mj: u64) -> GpuSample {
         energy_mj: Some(energy_mj),
         sm_clock_mhz: Some(1980),
         memory_clock_mhz: Some(2619),
-        processes: Some(1),
         throttle_reasons: Some(0),
         pcie_tx_kb_s: None,
         pcie_rx_kb_s: None,
+        processes: Some(1),
     }
 }
 
 fn engine(at: Timestamp, stage: &StageInfo, tokens: u64) -> EngineSample {
     EngineSample {
         at,
-        running: Some(f64::from(stage.concurrency)),
+        running: Some(stage.load.level().value()),
         waiting: Some(0.0),
-        kv_cache_usage: Some(f64::from(stage.concurrency) * 0.02),
+        kv_cache_usage: Some(stage.load.level().value() * 0.02),
         prefix_cache_queries: Some(tokens * 50),
         prefix_cache_hits: Some(0),
         preemptions: Some(0),

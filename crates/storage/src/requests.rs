@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use vllm_bench_record::columns::requests as c;
 use vllm_bench_record::{
-    ChunkArrival, ChunkTokenSource, Failure, FailureCause, Outcome, Phase, RequestRecord,
+    ChunkArrival, ChunkTokenSource, Failure, FailureCause, Level, Outcome, Phase, RequestRecord,
     ServerTimings, Timestamp, TokenCount, TokenCountSource,
 };
 
@@ -38,7 +38,10 @@ impl Row for RequestRecord {
             Column::nullable(
                 c::CONCURRENCY,
                 Delta,
-                Get::U32(|r, x| Some(stage(r, x)?.concurrency)),
+                Get::U32(|r, x| match stage(r, x)?.load.level() {
+                    Level::Concurrency(users) => Some(users),
+                    _ => None,
+                }),
             ),
             Column::required(c::SERVER_INDEX, Delta, Get::U32(|r, _| Some(r.server_index))),
             Column::required(c::USER, Delta, Get::U32(|r, _| Some(r.user))),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample, Failure, FailureCause,
     GpuSample, HostInfo, Manifest, Outcome, Phase, RequestRecord, RunStatus, SCHEMA_VERSION,
-    ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, Timestamp, TokenCount,
+    ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, StageLoad, Timestamp, TokenCount,
     TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions};
@@ -102,6 +102,8 @@ fn manifest(stages: Vec<StageInfo>) -> Manifest {
         stages,
         gpu: None,
         engine: None,
+        calibration: None,
+        search: None,
         warnings: Vec::new(),
     }
 }
@@ -109,15 +111,10 @@ fn manifest(stages: Vec<StageInfo>) -> Manifest {
 /// A stage whose servers were not read.
 pub(crate) fn stage(label: &str, phase: Phase, concurrency: u32) -> StageInfo {
     StageInfo {
-        label: label.into(),
-        phase,
-        concurrency,
-        planned_requests: None,
+        ended: Some(StageEnd::Requests),
         started_at_ns: Some(at(0)),
         finished_at_ns: Some(at(2_000)),
-        ended: Some(StageEnd::Requests),
-        engine_before: Vec::new(),
-        engine_after: Vec::new(),
+        ..StageInfo::planned(label, phase, StageLoad::Concurrency(concurrency))
     }
 }
 

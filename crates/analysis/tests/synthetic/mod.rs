@@ -9,7 +9,7 @@ use std::time::Duration;
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample, Failure, FailureCause,
     GpuSample, GpuSource, HostInfo, Manifest, Outcome, Phase, RequestRecord, RunStatus,
-    SCHEMA_VERSION, ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, TelemetryInfo,
+    SCHEMA_VERSION, ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, StageLoad, TelemetryInfo,
     Timestamp, TokenCount, TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions};
@@ -108,15 +108,8 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
 
 fn stage(label: &str, phase: Phase, concurrency: u32) -> StageInfo {
     StageInfo {
-        label: label.to_owned(),
-        phase,
-        concurrency,
-        planned_requests: None,
-        started_at_ns: None,
-        finished_at_ns: None,
         ended: Some(StageEnd::Requests),
-        engine_before: Vec::new(),
-        engine_after: Vec::new(),
+        ..StageInfo::planned(label, phase, StageLoad::Concurrency(concurrency))
     }
 }
 
@@ -241,7 +234,6 @@ fn gpu(records: &[RequestRecord], end: f64, dice: &mut Dice) -> Vec<GpuSample> {
                 memory_used_bytes: Some(68 << 30),
                 memory_total_bytes: Some(80 << 30),
                 temperature_c: Some((38.0 + 26.0 * (1.0 - (-at / 60.0).exp())) as f32),
-                processes: Some(1),
                 power_mw: Some((power.max(60.0) * 1e3) as u64),
                 energy_mj: Some(energy as u64),
                 sm_clock_mhz: Some(1_980),
@@ -249,6 +241,7 @@ fn gpu(records: &[RequestRecord], end: f64, dice: &mut Dice) -> Vec<GpuSample> {
                 throttle_reasons: Some(0),
                 pcie_tx_kb_s: None,
                 pcie_rx_kb_s: None,
+                processes: Some(1),
             }
         })
         .collect()
@@ -339,6 +332,8 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
         stages,
         gpu: telemetry("simulated", 500),
         engine: telemetry("/metrics", 1_000),
+        calibration: None,
+        search: None,
         warnings: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use vllm_bench_loadgen::{
-    ClientConfig, LoadEvent, PreparedRequest, Stage, StageReport, StopHandle, Target, Until,
+    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StageReport, StopHandle, Target, Until,
     run_stage,
 };
 use vllm_bench_record::{RequestRecord, RunClock};
@@ -128,6 +128,7 @@ pub(crate) fn request(n: usize) -> PreparedRequest {
         body: r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}"#.into(),
         prompt_tokens: Some(7),
         max_tokens: Some(16),
+        due: None,
     }
 }
 
@@ -149,7 +150,7 @@ pub(crate) fn run_until(
     stop: &StopHandle,
 ) -> (Vec<RequestRecord>, StageReport) {
     let mut records = Vec::new();
-    let stage = Stage { index: 3, concurrency: users, until };
+    let stage = Stage { index: 3, load: Load::Closed { concurrency: users }, until };
     let report =
         run_stage(config, stage, (0..prompts).map(request), RunClock::start(), stop, |event| {
             if let LoadEvent::RequestFinished(record) = event {
