@@ -43,6 +43,10 @@ pub enum Arrivals {
     Kernel,
     /// By the clock right after each read.
     Userland,
+    /// By the kernel, and then each event's own segment by a packet capture beside
+    /// the connections: exact even where this program read several at once. Linux, plain
+    /// HTTP, and the capability `NET_RAW`; a stage that lacks one of these is an error.
+    Capture,
 }
 
 impl ClientConfig {

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use vllm_bench_record::RunClock;
 
+use crate::capture::Tracker;
 use crate::config::ClientConfig;
 use crate::error::LoadError;
 use crate::kernel_clock::WallMap;
@@ -32,6 +33,8 @@ pub(crate) struct Connector {
     /// `None`: arrivals are stamped by this program.
     wall: Option<WallMap>,
     scratch: Rc<RefCell<Box<[u8]>>>,
+    /// Where arrivals are captured.
+    tracker: Option<Tracker>,
 }
 
 /// What all workers' connectors are made from; can cross threads.
@@ -40,6 +43,7 @@ pub(crate) struct ConnectorParts {
     tls: Arc<rustls::ClientConfig>,
     clock: RunClock,
     wall: Option<WallMap>,
+    tracker: Option<Tracker>,
 }
 
 /// Largest read with kernel stamps, bytes.
@@ -54,6 +58,7 @@ impl ConnectorParts {
             clock: self.clock,
             wall: self.wall,
             scratch: Rc::new(RefCell::new(vec![0; scratch].into_boxed_slice())),
+            tracker: self.tracker,
         }
     }
 }
@@ -63,6 +68,7 @@ impl ConnectorParts {
         config: &ClientConfig,
         clock: RunClock,
         wall: Option<WallMap>,
+        tracker: Option<Tracker>,
     ) -> Result<Self, LoadError> {
         use rustls_pki_types::pem::PemObject as _;
 
@@ -80,16 +86,17 @@ impl ConnectorParts {
             .map_err(|e| certificate(&e))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: Arc::new(tls), clock, wall })
+        Ok(Self { tls: Arc::new(tls), clock, wall, tracker })
     }
 }
 
 impl Connector {
     /// Opens a connection to `target`; the time is the caller's to bound.
     pub(crate) async fn open(&self, target: &Target) -> io::Result<Connection> {
-        let gate = Gate::new(self.clock);
         let tcp = connect_any(target.addrs()).await?;
         tcp.set_nodelay(true)?;
+        let tracked = self.tracker.as_ref().and_then(|tracker| tracker.track(&tcp));
+        let gate = Gate::new(self.clock, tracked);
         let kernel = self.kernel_stamps(&tcp);
         let socket = Socket::new(tcp, Rc::clone(&gate), kernel);
         let stream = if target.is_tls() {

@@ -37,6 +37,22 @@ pub enum LoadError {
     /// The plan itself is impossible.
     #[error("load plan: {0}")]
     Plan(String),
+    /// Packets may not be captured.
+    #[error(
+        "capturing packets needs the capability NET_RAW: setcap cap_net_raw+ep PROGRAM, or docker run --cap-add NET_RAW"
+    )]
+    CapturePermission(#[source] io::Error),
+    /// Packets cannot be captured.
+    #[error("cannot capture packets")]
+    Capture(#[source] io::Error),
+    /// Capturing reads plain HTTP only.
+    #[error(
+        "{url}: capturing packets tells the arrival of events of plain HTTP only, not of https"
+    )]
+    CaptureTls {
+        /// The server.
+        url: String,
+    },
     /// A worker thread could not be started.
     #[error("cannot start a load-generator thread")]
     Worker(#[source] io::Error),

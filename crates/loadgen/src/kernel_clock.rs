@@ -63,7 +63,7 @@ fn wall_ns(wall: SystemTime) -> i64 {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{KeepStamping, Receiver, enable};
+pub(crate) use linux::{KeepStamping, Receiver, enable, stamp_of};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -74,7 +74,8 @@ mod linux {
 
     use nix::sys::socket::sockopt::Timestamping;
     use nix::sys::socket::{
-        ControlMessageOwned, MsgFlags, SockaddrStorage, TimestampingFlag, recvmsg, setsockopt,
+        ControlMessageOwned, MsgFlags, SockaddrStorage, TimestampingFlag, Timestamps, recvmsg,
+        setsockopt,
     };
 
     /// Asks the kernel to stamp what arrives on `socket`. False where it will not.
@@ -82,6 +83,13 @@ mod linux {
         let flags = TimestampingFlag::SOF_TIMESTAMPING_RX_SOFTWARE
             | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
         setsockopt(socket, Timestamping, &flags).is_ok()
+    }
+
+    /// The software stamp of `stamps`, wall time in ns; `None` where there is none.
+    pub(crate) fn stamp_of(stamps: &Timestamps) -> Option<i64> {
+        let at = stamps.system;
+        let ns = at.tv_sec() * 1_000_000_000 + at.tv_nsec();
+        (ns > 0).then_some(ns)
     }
 
     /// A socket of our own that keeps the kernel stamping.
@@ -126,7 +134,7 @@ mod linux {
 
     impl Receiver {
         pub(crate) fn new() -> Self {
-            Self { control: nix::cmsg_space!(nix::sys::socket::Timestamps) }
+            Self { control: nix::cmsg_space!(Timestamps) }
         }
 
         /// One read: bytes, and the stamp of the last segment among them, wall
@@ -145,11 +153,7 @@ mod linux {
             )?;
             let stamp = message.cmsgs().ok().and_then(|mut all| {
                 all.find_map(|one| match one {
-                    ControlMessageOwned::ScmTimestampsns(stamps) => {
-                        let at = stamps.system;
-                        let ns = at.tv_sec() * 1_000_000_000 + at.tv_nsec();
-                        (ns > 0).then_some(ns)
-                    }
+                    ControlMessageOwned::ScmTimestampsns(stamps) => stamp_of(&stamps),
                     _ => None,
                 })
             });

@@ -32,6 +32,7 @@
 //! ```
 
 mod arrival;
+mod capture;
 mod client;
 mod config;
 mod connection;
@@ -54,6 +55,7 @@ mod transport;
 mod worker;
 
 pub use arrival::{ArrivalProcess, ArrivalSpec, ArrivalTimes, Gamma};
+pub use capture::CaptureReport;
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};

@@ -14,6 +14,7 @@ use hyper::{HeaderMap, Method, Request};
 use tokio::sync::watch;
 use vllm_bench_record::{RunClock, StageEnd, Timestamp};
 
+use crate::capture::{Capture, CaptureReport};
 use crate::client::Outgoing;
 use crate::config::{Arrivals, ClientConfig};
 use crate::connection::ConnectorParts;
@@ -35,6 +36,8 @@ pub struct StageReport {
     pub ended: StageEnd,
     /// Threads that made the load.
     pub workers: u32,
+    /// What the capture saw; `None` without [`Arrivals::Capture`].
+    pub capture: Option<CaptureReport>,
     /// Requests that were taken from the source and not sent.
     pub unsent: Vec<PreparedRequest>,
 }
@@ -68,9 +71,13 @@ where
         return Err(LoadError::Plan("no server to send to".into()));
     }
     let template = Template::new(config)?;
-    let stamping = (config.arrivals == Arrivals::Kernel).then(KeepStamping::begin).flatten();
+    let stamping = (config.arrivals != Arrivals::Userland).then(KeepStamping::begin).flatten();
     let wall = stamping.is_some().then(|| WallMap::new(clock));
-    let connector = ConnectorParts::new(config, clock, wall.clone())?;
+    let capture = (config.arrivals == Arrivals::Capture)
+        .then(|| Capture::start(&config.targets, clock, wall.clone()))
+        .transpose()?;
+    let tracker = capture.as_ref().map(Capture::tracker);
+    let connector = ConnectorParts::new(config, clock, wall.clone(), tracker)?;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
     let Load::Closed { concurrency } = stage.load else {
         return Err(LoadError::Plan("an open loop cannot be run yet".into()));
@@ -150,7 +157,10 @@ where
                         release.start.send_replace(Some(started_at));
                     }
                 }
-                Ok(Message::Finished(record)) => {
+                Ok(Message::Finished(mut record)) => {
+                    if let Some(capture) = &capture {
+                        capture.resolve(&mut record);
+                    }
                     conduct.finished += 1;
                     finished_at = finished_at.max(record.finished_at.unwrap_or_default());
                     on_event(LoadEvent::RequestFinished(record));
@@ -187,7 +197,8 @@ where
         } else {
             StageEnd::Prompts
         };
-        Ok(StageReport { started_at, finished_at, ended, workers: workers as u32, unsent })
+        let capture = capture.as_ref().map(Capture::report);
+        Ok(StageReport { started_at, finished_at, ended, workers: workers as u32, capture, unsent })
     })
 }
 

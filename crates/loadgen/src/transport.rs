@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use vllm_bench_record::{RunClock, Timestamp};
 
+use crate::capture::Tracked;
 use crate::kernel_clock::WallMap;
 
 /// When one socket read arrived.
@@ -44,16 +45,19 @@ pub(crate) struct Gate {
     last_read: Cell<ReadStamp>,
     first_write: Cell<Option<Timestamp>>,
     last_write: Cell<Option<Timestamp>>,
+    /// Follows the bytes, where arrivals are captured.
+    tracked: Option<Tracked>,
 }
 
 impl Gate {
-    pub(crate) fn new(clock: RunClock) -> Rc<Self> {
+    pub(crate) fn new(clock: RunClock, tracked: Option<Tracked>) -> Rc<Self> {
         Rc::new(Self {
             clock,
             open: Cell::new(true),
             last_read: Cell::default(),
             first_write: Cell::default(),
             last_write: Cell::default(),
+            tracked,
         })
     }
 
@@ -71,6 +75,14 @@ impl Gate {
     pub(crate) fn start_request(&self) {
         self.first_write.set(None);
         self.last_write.set(None);
+        if let Some(tracked) = &self.tracked {
+            tracked.begin();
+        }
+    }
+
+    /// What follows the connection's bytes, where arrivals are captured.
+    pub(crate) const fn tracked(&self) -> Option<&Tracked> {
+        self.tracked.as_ref()
     }
 
     /// Just before the request's first byte went to the kernel.
@@ -139,6 +151,9 @@ impl Socket {
                 (Some((bytes, stamp)), _) => {
                     let now = self.gate.clock.now();
                     buf.put_slice(&scratch[..bytes]);
+                    if let Some(tracked) = self.gate.tracked() {
+                        tracked.push(&scratch[..bytes]);
+                    }
                     let at = stamp.and_then(|ns| kernel.wall.to_run(ns));
                     drop(scratch);
                     match at {

@@ -1,0 +1,170 @@
+//! The capture of one stage: reads packets while it lasts, completes its records.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use vllm_bench_record::{RequestRecord, RunClock};
+
+use super::flows::Flows;
+#[cfg(target_os = "linux")]
+use super::segment::Segment;
+#[cfg(target_os = "linux")]
+use super::tap::Tap;
+use super::trace::{Tracker, Word};
+use crate::error::LoadError;
+use crate::kernel_clock::WallMap;
+use crate::target::Target;
+
+/// What the capture saw in a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CaptureReport {
+    /// Segments from the servers' ports.
+    pub segments: u64,
+    /// Segments that the kernel had no room to keep for us.
+    pub lost: u64,
+    /// Chunks whose exact arrival is known.
+    pub resolved_chunks: u64,
+    /// Chunks whose segment was not captured: they keep the stamp of their read,
+    /// and their mark where that is only a bound.
+    pub unresolved_chunks: u64,
+}
+
+/// A capture that runs; ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    shared: Arc<Shared>,
+    tracker: Tracker,
+    reader: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    stop: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    #[cfg(target_os = "linux")]
+    tap: Tap,
+    words: Receiver<Word>,
+    flows: Flows,
+    /// Packets that came without a stamp.
+    unstamped: u64,
+    clock: RunClock,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "for packets' stamps"))]
+    wall: WallMap,
+}
+
+/// How long packets may wait in the kernel: nobody needs them sooner, and so
+/// they wake no thread.
+const PAUSE: Duration = Duration::from_millis(2);
+
+impl Capture {
+    /// Begins to capture what `targets` send. Connections opened before are not followed.
+    ///
+    /// # Errors
+    /// Where packets may not be captured, and for https, whose events cannot be told apart on the wire.
+    pub(crate) fn start(
+        targets: &[Target],
+        clock: RunClock,
+        wall: Option<WallMap>,
+    ) -> Result<Self, LoadError> {
+        if let Some(target) = targets.iter().find(|t| t.is_tls()) {
+            return Err(LoadError::CaptureTls { url: target.base_url() });
+        }
+        let wall = wall.ok_or_else(|| {
+            LoadError::Capture(io::Error::other("the kernel stamps no packets here"))
+        })?;
+        let (sender, words) = channel();
+        let state = State {
+            #[cfg(target_os = "linux")]
+            tap: Tap::open(targets)?,
+            words,
+            flows: Flows::default(),
+            unstamped: 0,
+            clock,
+            wall,
+        };
+        if cfg!(not(target_os = "linux")) {
+            return Err(LoadError::Capture(io::ErrorKind::Unsupported.into()));
+        }
+        let shared = Arc::new(Shared { state: Mutex::new(state), stop: AtomicBool::new(false) });
+        let theirs = Arc::clone(&shared);
+        let reader = thread::Builder::new()
+            .name("load-capture".into())
+            .spawn(move || {
+                while !theirs.stop.load(Ordering::Relaxed) {
+                    theirs.with(State::take_in);
+                    thread::sleep(PAUSE);
+                }
+            })
+            .map_err(LoadError::Worker)?;
+        Ok(Self { shared, tracker: Tracker::new(sender), reader: Some(reader) })
+    }
+
+    /// What connections need to be followed.
+    pub(crate) fn tracker(&self) -> Tracker {
+        self.tracker.clone()
+    }
+
+    /// Puts the exact arrivals into `record`, which has ended.
+    pub(crate) fn resolve(&self, record: &mut RequestRecord) {
+        self.shared.with(|state| {
+            // The kernel queues a segment here before the connection's reader
+            // can have it: after this, all that the client has read is known.
+            state.take_in();
+            state.flows.resolve(record);
+        });
+    }
+
+    /// What it saw so far.
+    pub(crate) fn report(&self) -> CaptureReport {
+        self.shared.with(|state| {
+            state.take_in();
+            state.flows.report
+        })
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(reader) = self.reader.take() {
+            // It fails only where the reader died of a bug, which has been said.
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Shared {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    /// Takes in what connections said, and all packets that have come.
+    fn take_in(&mut self) {
+        while let Ok(word) = self.words.try_recv() {
+            self.flows.word(word);
+        }
+        #[cfg(target_os = "linux")]
+        {
+            let (flows, wall, unstamped) = (&mut self.flows, &self.wall, &mut self.unstamped);
+            self.tap.read(|packet, length, stamp| {
+                let Some(segment) = Segment::parse(packet, length) else { return };
+                match stamp.and_then(|ns| wall.to_run(ns)) {
+                    Some(at) => flows.segment(&segment, at),
+                    None => *unstamped += 1,
+                }
+            });
+            self.flows.report.lost = self.tap.dropped() + self.unstamped;
+        }
+        self.flows.forget_others(self.clock.now());
+    }
+}
