@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// File that holds the server's bearer key, instead of an environment variable.
     #[arg(long, value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
+    /// How arrivals are stamped: "capture" is exact where several events come in one read.
+    #[arg(long, value_name = "CLOCK", value_parser = ["auto", "userland", "capture"])]
+    pub clock: Option<String>,
     /// One event a line as JSON on standard output.
     #[arg(long)]
     pub json: bool,
@@ -71,6 +74,9 @@ impl Args {
         if let Some(corpus) = &self.corpus {
             overrides.push(format!("corpus.file={}", quoted(&corpus.display().to_string())));
         }
+        if let Some(clock) = &self.clock {
+            overrides.push(format!("load.clock={}", quoted(clock)));
+        }
         overrides
     }
 }
@@ -96,12 +102,19 @@ mod tests {
             "http://c",
             "--model",
             "m\"q",
+            "--clock",
+            "capture",
         ]);
         let environment = Variables::of([("PORT", "9"), ("MODEL", "e")]);
         let overrides = args.overrides(&environment);
         assert_eq!(
             overrides,
-            ["server.url=\"http://b\"", "server.url=\"http://c\"", "server.model=\"m\\\"q\""]
+            [
+                "server.url=\"http://b\"",
+                "server.url=\"http://c\"",
+                "server.model=\"m\\\"q\"",
+                "load.clock=\"capture\""
+            ]
         );
         let plain = Args::parse_from(["run", "missing.toml"]);
         assert_eq!(

@@ -55,7 +55,6 @@ mod transport;
 mod worker;
 
 pub use arrival::{ArrivalProcess, ArrivalSpec, ArrivalTimes, Gamma};
-pub use capture::CaptureReport;
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};

@@ -12,9 +12,9 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, Request};
 use tokio::sync::watch;
-use vllm_bench_record::{RunClock, StageEnd, Timestamp};
+use vllm_bench_record::{CaptureInfo, RunClock, StageEnd, Timestamp};
 
-use crate::capture::{Capture, CaptureReport};
+use crate::capture::Capture;
 use crate::client::Outgoing;
 use crate::config::{Arrivals, ClientConfig};
 use crate::connection::ConnectorParts;
@@ -37,7 +37,7 @@ pub struct StageReport {
     /// Threads that made the load.
     pub workers: u32,
     /// What the capture saw; `None` without [`Arrivals::Capture`].
-    pub capture: Option<CaptureReport>,
+    pub capture: Option<CaptureInfo>,
     /// Requests that were taken from the source and not sent.
     pub unsent: Vec<PreparedRequest>,
 }

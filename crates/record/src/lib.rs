@@ -19,6 +19,7 @@
 //! ```
 
 mod calibration;
+mod capture;
 pub mod columns;
 mod engine;
 mod gpu;
@@ -32,6 +33,7 @@ mod time;
 mod verdict;
 
 pub use calibration::{Calibration, ErrorQuantiles};
+pub use capture::CaptureInfo;
 pub use engine::{EngineSample, HistogramTotals};
 pub use gpu::{GpuSample, GpuSource};
 pub use load::{Level, OpenLoad, StageLoad};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
+use crate::capture::CaptureInfo;
 use crate::engine::EngineSample;
 use crate::load::StageLoad;
 use crate::search::SearchInfo;
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub host: HostInfo,
     /// How arrivals were stamped.
     pub clock: ClockSource,
+    /// What the packet capture saw; `None` unless `clock` is [`ClockSource::Capture`].
+    #[serde(default)]
+    pub capture: Option<CaptureInfo>,
     /// Every stage of the plan, warm-up included, in order.
     pub stages: Vec<StageInfo>,
     /// Where GPU samples come from; `None` when there are none.
@@ -158,6 +162,8 @@ pub enum ClockSource {
     Userland,
     /// The kernel's receive stamp of each read.
     Kernel,
+    /// The kernel's receive stamp of each event's own segment, by a packet capture.
+    Capture,
 }
 
 impl ClockSource {
@@ -166,6 +172,7 @@ impl ClockSource {
         match self {
             Self::Userland => "userland",
             Self::Kernel => "kernel",
+            Self::Capture => "capture",
         }
     }
 }

@@ -95,6 +95,14 @@ pub enum RunError {
         /// The server's own words about it.
         words: String,
     },
+    /// The capture sees nothing of what the server sends.
+    #[error(
+        "no packet of {url} could be captured: its answers carry another address or port here (a published container port, a service address); name the server by its own address, or set load.clock = \"auto\""
+    )]
+    CaptureBlind {
+        /// The server.
+        url: String,
+    },
     /// The run directory cannot be written.
     #[error(transparent)]
     Storage(#[from] vllm_bench_storage::StorageError),
@@ -119,7 +127,7 @@ impl RunError {
             | Self::Corpus { .. }
             | Self::TooFewPrompts { .. }
             | Self::File { .. } => Problem::Input,
-            Self::Load(_) => Problem::Input,
+            Self::Load(_) | Self::CaptureBlind { .. } => Problem::Input,
             Self::NoServer { .. }
             | Self::Refused { .. }
             | Self::Model { .. }

@@ -137,6 +137,7 @@ fn first_manifest(ready: &Ready, clock: RunClock) -> Manifest {
         servers: ready.servers.clone(),
         host: host_info(),
         clock: ready.clock,
+        capture: None,
         stages: ready.plan.stages.iter().map(|s| s.info.clone()).collect(),
         gpu: None,
         engine: None,
@@ -190,6 +191,9 @@ impl Run<'_> {
             info.started_at_ns = Some(report.started_at);
             info.finished_at_ns = Some(report.finished_at);
             info.ended = Some(report.ended);
+            if let Some(capture) = report.capture {
+                self.manifest.capture.get_or_insert_default().add(capture);
+            }
             let figures = brief.figures(
                 &info.label,
                 report.started_at,
@@ -208,6 +212,17 @@ impl Run<'_> {
                 self.warn(
                     format!(
                         "stage {label} ended early: the corpus has no prompt left that was not sent"
+                    ),
+                    on_event,
+                );
+            }
+            if let Some(capture) = report.capture.filter(|c| c.unresolved_chunks > 0) {
+                self.warn(
+                    format!(
+                        "stage {label}: the capture missed the segments of {} of {} chunks ({} lost for want of room; net.core.rmem_max bounds it): their arrival is that of their read",
+                        capture.unresolved_chunks,
+                        capture.unresolved_chunks + capture.resolved_chunks,
+                        capture.lost
                     ),
                     on_event,
                 );

@@ -11,8 +11,8 @@ use vllm_bench_loadgen::{
 };
 use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
 use vllm_bench_record::{
-    ChunkTokenSource, ClockSource, CorpusInfo, FailureCause, Outcome, RequestRecord, RunClock,
-    ServerInfo,
+    CaptureInfo, ChunkTokenSource, ClockSource, CorpusInfo, FailureCause, Outcome, RequestRecord,
+    RunClock, ServerInfo,
 };
 
 use crate::body::{BodyWriter, ChunkCounts};
@@ -183,6 +183,7 @@ fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConf
         arrivals: match scenario.spec.load.clock {
             ClockChoice::Auto => Arrivals::Kernel,
             ClockChoice::Userland => Arrivals::Userland,
+            ClockChoice::Capture => Arrivals::Capture,
         },
     })
 }
@@ -290,7 +291,7 @@ fn check_lengths(
         source,
     })?;
     let bodies = BodyWriter::new(scenario, &server.model, ChunkCounts::Assumed);
-    let record = send_one(client, bodies.body(&prompt), "preflight-longest")?;
+    let (record, _) = send_one(client, bodies.body(&prompt), "preflight-longest")?;
     match record.outcome {
         // The prompt fits, the answer will not: vLLM ends it at the limit. (Or the
         // corpus was counted by another tokenizer.)
@@ -366,9 +367,17 @@ fn find_counts(
     for (n, &counts) in tries.iter().enumerate() {
         let bodies = BodyWriter::new(scenario, model, counts);
         let nonce = format!("{:x}-{n}", RunClock::start().wall_start_unix_ns());
-        let record = send_one(client, bodies.probe(&nonce), &format!("preflight-{n}"))?;
+        let (record, capture) = send_one(client, bodies.probe(&nonce), &format!("preflight-{n}"))?;
         if record.chunks.iter().any(|c| c.client_lag.is_some()) {
             clock = ClockSource::Kernel;
+        }
+        if let Some(capture) = capture
+            && !record.chunks.is_empty()
+        {
+            if capture.resolved_chunks == 0 {
+                return Err(RunError::CaptureBlind { url: client.targets[0].base_url() });
+            }
+            clock = ClockSource::Capture;
         }
         match (&record.outcome, record.chunk_token_source) {
             (Outcome::Completed, source) => {
@@ -418,12 +427,12 @@ fn refused(client: &ClientConfig, words: String) -> RunError {
     }
 }
 
-/// Sends one body on the path that the load takes.
+/// Sends one body on the path that the load takes; what its capture saw, where there was one.
 fn send_one(
     client: &ClientConfig,
     body: bytes::Bytes,
     id: &str,
-) -> Result<RequestRecord, RunError> {
+) -> Result<(RequestRecord, Option<CaptureInfo>), RunError> {
     let request = PreparedRequest {
         request_id: id.into(),
         prompt_id: id.into(),
@@ -444,13 +453,15 @@ fn send_one(
         },
         ..client.clone()
     };
-    run_stage(&config, stage, [request], RunClock::start(), &StopHandle::new(), |event| {
+    let (clock, stop) = (RunClock::start(), StopHandle::new());
+    let report = run_stage(&config, stage, [request], clock, &stop, |event| {
         if let LoadEvent::RequestFinished(finished) = event {
             record = Some(*finished);
         }
     })?;
-    record.ok_or_else(|| RunError::NoServer {
+    let record = record.ok_or_else(|| RunError::NoServer {
         url: client.targets[0].base_url(),
         reason: "the first request was not sent".into(),
-    })
+    })?;
+    Ok((record, report.capture))
 }

@@ -196,6 +196,9 @@ pub enum ClockChoice {
     Auto,
     /// By this program, right after each read.
     Userland,
+    /// By the kernel, each event's own segment, through a packet capture: exact even where
+    /// several events came in one read. Plain HTTP, and the capability `NET_RAW`.
+    Capture,
 }
 
 /// `warmup = { requests = 16 }`.

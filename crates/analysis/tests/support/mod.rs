@@ -99,6 +99,7 @@ fn manifest(stages: Vec<StageInfo>) -> Manifest {
         }],
         host: HostInfo { os: "Linux".into(), cpus: 2, workers: 1, ..HostInfo::default() },
         clock: ClockSource::Userland,
+        capture: None,
         stages,
         gpu: None,
         engine: None,

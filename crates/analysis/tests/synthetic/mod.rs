@@ -329,6 +329,7 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
             workers: 2,
         },
         clock: ClockSource::Kernel,
+        capture: None,
         stages,
         gpu: telemetry("simulated", 500),
         engine: telemetry("/metrics", 1_000),

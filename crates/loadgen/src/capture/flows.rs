@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use vllm_bench_record::{Outcome, RequestRecord, Timestamp};
+use vllm_bench_record::{CaptureInfo, Outcome, RequestRecord, Timestamp};
 
 use super::flow::Flow;
 use super::segment::{FlowKey, Segment};
-use super::session::CaptureReport;
 use super::trace::{Trace, Word};
 
 /// The connections from the servers' ports.
@@ -16,7 +15,7 @@ pub(crate) struct Flows {
     by_key: HashMap<FlowKey, Known>,
     /// Of requests that have ended and whose record has not come yet.
     ended: HashMap<String, Trace>,
-    pub report: CaptureReport,
+    pub report: CaptureInfo,
 }
 
 /// One connection.

@@ -20,5 +20,4 @@ mod tap;
 mod trace;
 
 pub(crate) use session::Capture;
-pub use session::CaptureReport;
 pub(crate) use trace::{Tracked, Tracker};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use vllm_bench_record::{RequestRecord, RunClock};
+use vllm_bench_record::{CaptureInfo, RequestRecord, RunClock};
 
 use super::flows::Flows;
 #[cfg(target_os = "linux")]
@@ -18,20 +18,6 @@ use super::trace::{Tracker, Word};
 use crate::error::LoadError;
 use crate::kernel_clock::WallMap;
 use crate::target::Target;
-
-/// What the capture saw in a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CaptureReport {
-    /// Segments from the servers' ports.
-    pub segments: u64,
-    /// Segments that the kernel had no room to keep for us.
-    pub lost: u64,
-    /// Chunks whose exact arrival is known.
-    pub resolved_chunks: u64,
-    /// Chunks whose segment was not captured: they keep the stamp of their read,
-    /// and their mark where that is only a bound.
-    pub unresolved_chunks: u64,
-}
 
 /// A capture that runs; ends when dropped.
 #[derive(Debug)]
@@ -123,7 +109,7 @@ impl Capture {
     }
 
     /// What it saw so far.
-    pub(crate) fn report(&self) -> CaptureReport {
+    pub(crate) fn report(&self) -> CaptureInfo {
         self.shared.with(|state| {
             state.take_in();
             state.flows.report
