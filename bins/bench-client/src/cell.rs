@@ -25,7 +25,12 @@ const TOKENS: u64 = 128;
 impl Cell {
     /// Whether every arrival is of interest.
     pub(crate) const fn keeps_arrivals(&self) -> bool {
-        matches!(self.what, What::Errors | What::Stalled)
+        !matches!(self.what, What::Cpu | What::Saturated)
+    }
+
+    /// Whether the client is stopped half of the time.
+    pub(crate) const fn stalled(&self) -> bool {
+        matches!(self.what, What::Stalled | What::Capture)
     }
 
     /// Of about `seconds`, with whole answers.
@@ -49,6 +54,7 @@ impl Cell {
             What::Saturated => "saturated",
             What::Errors => "errors",
             What::Stalled => "errors, client stalled",
+            What::Capture => "errors, client stalled, captured",
         };
         format!("{what}, {} stream{}", self.streams, if self.streams == 1 { "" } else { "s" })
     }
@@ -72,7 +78,9 @@ pub(crate) fn cells(cli: &Cli) -> Vec<Cell> {
     for streams in [1, 64, 256, 512] {
         cells.push(Cell::paced(What::Errors, streams, 10_000_000, seconds));
     }
-    cells.push(Cell::paced(What::Stalled, 512, 10_000_000, seconds));
+    for what in [What::Stalled, What::Capture] {
+        cells.push(Cell::paced(what, 512, 10_000_000, seconds));
+    }
     cells.retain(|cell| cli.wants(cell.what));
     cells
 }
@@ -87,7 +95,7 @@ mod tests {
     fn paced_cells_last_as_long_as_they_should() {
         for (args, seconds) in [(&["x"][..], 10.0), (&["x", "--quick"], 2.0)] {
             let all = cells(&Cli::parse_from(args));
-            assert_eq!(all.len(), 9);
+            assert_eq!(all.len(), 10);
             for cell in all.iter().filter(|cell| !cell.pace.is_saturated()) {
                 let answer = TTFT_NS + u64::from(cell.tokens) * cell.pace.itl_ns;
                 let lasts = (answer * u64::from(cell.requests_per_stream)) as f64 / 1e9;

@@ -1,18 +1,15 @@
 //! Starts and ends the processes of a measurement.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vllm_bench_bench::{TruthConfig, TruthLog, process};
+use vllm_bench_bench::{TruthCommand, TruthConfig, TruthProcess, TruthRole, process};
 
-use crate::role::{Role, RolePart};
+use crate::role::Role;
 
 /// This program, to play `role`.
 pub(crate) fn command(role: &Role) -> anyhow::Result<Command> {
@@ -45,41 +42,10 @@ impl Drop for Owned {
     }
 }
 
-/// A truth server.
-pub(crate) struct Truth {
-    child: Owned,
-    /// Closing it ends the server.
-    stdin: Option<ChildStdin>,
-    pub addr: SocketAddr,
-    log: PathBuf,
-}
-
-impl Truth {
-    pub(crate) fn start(
-        config: TruthConfig,
-        cpu: Option<usize>,
-        dir: &Path,
-    ) -> anyhow::Result<Self> {
-        let log = dir.join("truth.jsonl");
-        let role = Role { part: RolePart::Truth(config), cpu, log: log.clone() };
-        let mut command = command(&role)?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = Owned::start(command)?;
-        let stdin = child.0.stdin.take();
-        let stdout = child.0.stdout.take().context("the server has no output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line.trim().parse().context("the truth server did not say its address")?;
-        Ok(Self { child, stdin, addr, log })
-    }
-
-    /// Ends it; what it did.
-    pub(crate) fn finish(mut self) -> anyhow::Result<TruthLog> {
-        drop(self.stdin.take());
-        let status = self.child.0.wait()?;
-        ensure!(status.success(), "the truth server failed: {status}");
-        Ok(TruthLog::read_from(&self.log)?)
-    }
+/// Starts a truth server.
+pub(crate) fn start_truth(config: TruthConfig, cpu: Option<usize>) -> anyhow::Result<TruthProcess> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(TruthProcess::start(&TruthCommand::new(program), &TruthRole { config, cpu })?)
 }
 
 /// The client is stopped this long, and then runs as long.

@@ -55,6 +55,8 @@ pub(crate) enum What {
     Errors,
     /// Errors at 512 streams while the client is stopped 30 ms of every 60 ms
     Stalled,
+    /// The same with the load generator's packet capture, of every event
+    Capture,
 }
 
 #[derive(Debug, Subcommand)]

@@ -170,6 +170,28 @@ impl CellFigures {
                     Target::AtMost(50.0),
                 )]
             }
+            What::Capture => {
+                let arrival = self.both(|s| s.arrival_p99_us);
+                let itl = self.both(|s| s.itl_p99_us);
+                vec![
+                    figure(
+                        "arrival_error_p99_us_capture_512",
+                        "arrival error p99 of every event, client stalled, captured",
+                        "µs",
+                        false,
+                        arrival,
+                        Target::AtMost(100.0),
+                    ),
+                    figure(
+                        "itl_error_p99_us_capture_512",
+                        "ITL error p99, client stalled, captured",
+                        "µs",
+                        false,
+                        itl,
+                        Target::AtMost(200.0),
+                    ),
+                ]
+            }
         };
         found.into_iter().flatten().collect()
     }
@@ -196,9 +218,13 @@ impl CellFigures {
                     row("saturated: CPU a token", "µs", cpu),
                 ]
             }
-            What::Errors | What::Stalled => {
+            What::Errors | What::Stalled | What::Capture => {
                 let censored = self.both(|s| s.censored_share.map(|share| share * 100.0));
-                let stalled = if self.cell.what == What::Stalled { ", client stalled" } else { "" };
+                let stalled = match self.cell.what {
+                    What::Stalled => ", client stalled",
+                    What::Capture => ", client stalled, captured",
+                    _ => "",
+                };
                 vec![row(&format!("censored chunks{stalled}"), "%", censored)]
             }
         }
@@ -361,7 +387,10 @@ mod tests {
             assert_eq!(streams.len(), 4, "{key}: {streams:?}");
             assert_eq!(json[key]["512"], 50.0, "{key}");
         }
-        assert_eq!(json["arrival_error_p99_us_stalled_512"], 50.0);
+        for key in ["arrival_error_p99_us_stalled_512", "arrival_error_p99_us_capture_512"] {
+            assert_eq!(json[key], 50.0, "{key}");
+        }
+        assert_eq!(json["itl_error_p99_us_capture_512"], 50.0);
         assert_eq!(json["peer_cpu_per_token_vs_floor"]["vllm"]["64"], 6.5);
     }
 

@@ -4,17 +4,19 @@ use vllm_bench_bench::{
     ClientLog, ClientPlan, ClientRequest, monotonic_ns, process, run_clock_origin_ns,
 };
 use vllm_bench_loadgen::{
-    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
+    Arrivals, ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until,
+    run_stage,
 };
 use vllm_bench_record::RunClock;
 
 /// Runs `plan` as one stage.
-pub(crate) fn run(plan: &ClientPlan) -> anyhow::Result<ClientLog> {
+pub(crate) fn run(plan: &ClientPlan, arrivals: Arrivals) -> anyhow::Result<ClientLog> {
     let clock = RunClock::start();
     let origin = run_clock_origin_ns(&clock);
     let mut config = ClientConfig::new(Target::resolve(&format!("http://{}", plan.addr))?);
     // As a run without `output.answers`: the text of an answer is not kept.
     config.keep_answers = false;
+    config.arrivals = arrivals;
     let body: bytes::Bytes = plan.body().into();
     let requests = (0..plan.requests()).map(|n| PreparedRequest {
         request_id: plan.request_id(n),

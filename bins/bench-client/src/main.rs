@@ -26,7 +26,10 @@ mod table;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    vllm_bench_cli::main(bench)
+    match vllm_bench_bench::TruthRole::of_arguments(std::env::args_os()) {
+        Some(role) => vllm_bench_cli::play(|| role.play()),
+        None => vllm_bench_cli::main(bench),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use vllm_bench_bench::{ClientLog, ClientPlan, Comparison, TruthConfig, TruthLog, compare};
+use vllm_bench_loadgen::{Target, check_capture};
 
 use crate::cell::{Cell, cells};
-use crate::children::{Owned, Truth, command, wait};
+use crate::children::{Owned, command, start_truth, wait};
 use crate::cli::{Cli, What};
 use crate::cpus::Cpus;
 use crate::figures::{CellFigures, Figures, Pair, PeerFigure, Sample};
@@ -24,7 +25,13 @@ pub(crate) fn measure(
     cpus: Cpus,
     mut say: impl FnMut(String),
 ) -> anyhow::Result<Figures> {
-    let cells = cells(cli);
+    let mut cells = cells(cli);
+    if cells.iter().any(|cell| cell.what == What::Capture)
+        && let Err(error) = check_capture(&[Target::resolve("http://127.0.0.1:1")?])
+    {
+        say(format!("not measured with capture: {error}"));
+        cells.retain(|cell| cell.what != What::Capture);
+    }
     let mut figures = Figures::new(cli, cpus);
     for cell in &cells {
         let mut pairs = Vec::new();
@@ -59,22 +66,23 @@ fn run(cell: &Cell, who: Who, cpus: Cpus) -> anyhow::Result<Sample> {
     let dir = tempfile::tempdir()?;
     let keep = cell.keeps_arrivals();
     let config = TruthConfig { pace: cell.pace, log_writes: keep, ..TruthConfig::default() };
-    let truth = Truth::start(config, cpus.server(), dir.path())?;
+    let truth = start_truth(config, cpus.server())?;
     let plan = ClientPlan {
         streams: cell.streams,
         requests_per_stream: cell.requests_per_stream,
         tokens: cell.tokens,
         keep_arrivals: keep,
-        ..ClientPlan::to(truth.addr)
+        ..ClientPlan::to(truth.addr())
     };
     let log = dir.path().join("client.json");
     let part = match who {
         Who::Floor => RolePart::Floor(plan.clone()),
+        Who::Load if cell.what == What::Capture => RolePart::Capture(plan.clone()),
         Who::Load => RolePart::Load(plan.clone()),
     };
     let child = Owned::start(command(&Role { part, cpu: cpus.client(), log: log.clone() })?)?;
-    wait(child, cell.what == What::Stalled, Duration::from_secs(300))?;
-    let client = ClientLog::read_from(&log)?;
+    wait(child, cell.stalled(), Duration::from_secs(300))?;
+    let mut client = ClientLog::read_from(&log)?;
     client.check()?;
     ensure!(
         client.tokens == plan.tokens(),
@@ -82,7 +90,16 @@ fn run(cell: &Cell, who: Who, cpus: Cpus) -> anyhow::Result<Sample> {
         plan.tokens(),
         client.tokens
     );
-    sample(&client, &truth.finish()?)
+    let truth = truth.finish()?;
+    let mut found = sample(&client, &truth)?;
+    if cell.what == What::Capture && who == Who::Load {
+        // Every event counts: one that was not captured with all its error.
+        for arrival in client.kept.iter_mut().flat_map(|request| &mut request.arrivals) {
+            arrival.censored = false;
+        }
+        found.arrival_p99_us = compare(&client, &truth)?.arrival_p99_us();
+    }
+    Ok(found)
 }
 
 fn sample(client: &ClientLog, truth: &TruthLog) -> anyhow::Result<Sample> {

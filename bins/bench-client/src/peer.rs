@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use vllm_bench_bench::{TruthConfig, process};
 
 use crate::cell::Cell;
-use crate::children::{Cost, Owned, Truth, wait};
+use crate::children::{Cost, Owned, start_truth, wait};
 use crate::cpus::Cpus;
 
 /// A peer and where it is.
@@ -84,11 +84,11 @@ impl Peer {
     fn run(&self, cell: &Cell, tokenizer: &Path, cpus: Cpus) -> anyhow::Result<Run> {
         let dir = tempfile::tempdir()?;
         let config = TruthConfig { pace: cell.pace, ..TruthConfig::default() };
-        let truth = Truth::start(config, cpus.server(), dir.path())?;
+        let truth = start_truth(config, cpus.server())?;
         let mut command = Command::new(&self.program);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(std::fs::File::create(dir.path().join("errors"))?);
-        command.args(self.arguments(cell, &truth.addr.to_string(), tokenizer));
+        command.args(self.arguments(cell, &truth.addr().to_string(), tokenizer));
         let child = Owned::start(command)?;
         if let Some(cpu) = cpus.client() {
             process::pin(Some(child.id()), cpu)?;

@@ -1,11 +1,11 @@
-//! The processes of a measurement, started with their part as an argument.
+//! The clients of a measurement, started with their part as an argument. (The server's
+//! process is the library's own `TruthRole`.)
 
-use std::io::{Write as _, stdin, stdout};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vllm_bench_bench::{ClientPlan, TruthConfig, TruthServer, process, run_floor};
+use vllm_bench_bench::{ClientPlan, process, run_floor};
+use vllm_bench_loadgen::Arrivals;
 
 use crate::load;
 
@@ -22,10 +22,10 @@ pub(crate) struct Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RolePart {
-    /// Serves until standard input ends; says its address on standard output.
-    Truth(TruthConfig),
     Floor(ClientPlan),
     Load(ClientPlan),
+    /// The load generator with its packet capture.
+    Capture(ClientPlan),
 }
 
 impl Role {
@@ -38,16 +38,9 @@ impl Role {
             process::pin(None, cpu)?;
         }
         match &self.part {
-            RolePart::Truth(config) => {
-                let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let server = TruthServer::bind(config.clone(), any)?;
-                let mut out = stdout();
-                writeln!(out, "{}", server.addr())?;
-                out.flush()?;
-                server.serve(&stdin())?.write_to(&self.log)?;
-            }
             RolePart::Floor(plan) => run_floor(plan)?.write_to(&self.log)?,
-            RolePart::Load(plan) => load::run(plan)?.write_to(&self.log)?,
+            RolePart::Load(plan) => load::run(plan, Arrivals::Kernel)?.write_to(&self.log)?,
+            RolePart::Capture(plan) => load::run(plan, Arrivals::Capture)?.write_to(&self.log)?,
         }
         Ok(())
     }
@@ -60,9 +53,9 @@ mod tests {
     #[test]
     fn a_part_goes_through_an_argument() {
         let role = Role {
-            part: RolePart::Truth(TruthConfig::default()),
+            part: RolePart::Floor(ClientPlan::default()),
             cpu: Some(1),
-            log: "somewhere/truth.jsonl".into(),
+            log: "somewhere/client.json".into(),
         };
         let text = serde_json::to_string(&role).expect("JSON");
         assert_eq!(*Role::parse(&text).expect("the same"), role);

@@ -69,6 +69,15 @@ pub enum BenchError {
         /// What the first said.
         first: String,
     },
+    /// A truth server's process did not do its part.
+    #[error("{reason}")]
+    TruthProcess {
+        /// What it did instead, and its own words.
+        reason: String,
+    },
+    /// The truth server needs Linux.
+    #[error("the truth server runs on Linux only")]
+    NotHere,
 }
 
 impl BenchError {

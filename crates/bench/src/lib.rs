@@ -35,7 +35,9 @@ mod error;
 mod pace;
 mod plan;
 mod stat;
+mod truth_config;
 mod truth_log;
+mod truth_role;
 
 #[cfg(target_os = "linux")]
 mod chunks;
@@ -55,6 +57,8 @@ pub mod process;
 mod server;
 #[cfg(target_os = "linux")]
 mod stamped;
+#[cfg(target_os = "linux")]
+mod truth_process;
 
 pub use client_log::{Arrival, ClientLog, ClientRequest};
 pub use compare::{Comparison, compare};
@@ -62,11 +66,15 @@ pub use error::BenchError;
 pub use pace::Pace;
 pub use plan::ClientPlan;
 pub use stat::{Spread, percentile};
+pub use truth_config::TruthConfig;
 pub use truth_log::{RequestTruth, TruthLog};
+pub use truth_role::{TruthCommand, TruthRole};
 
 #[cfg(target_os = "linux")]
 pub use clock::{monotonic_ns, run_clock_origin_ns};
 #[cfg(target_os = "linux")]
 pub use floor::run_floor;
 #[cfg(target_os = "linux")]
-pub use server::{TruthConfig, TruthServer};
+pub use server::TruthServer;
+#[cfg(target_os = "linux")]
+pub use truth_process::TruthProcess;

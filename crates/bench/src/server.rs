@@ -20,29 +20,9 @@ use crate::clock::{WallOffset, monotonic_ns};
 use crate::connection::{Answer, Connection, Progress, ReadAt};
 use crate::error::BenchError;
 use crate::http::{Request, RequestBuffer};
-use crate::pace::Pace;
 use crate::stamped::{self, StampedReader};
+use crate::truth_config::TruthConfig;
 use crate::truth_log::{RequestTruth, TruthLog};
-
-/// How a truth server answers.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct TruthConfig {
-    /// The pace of every answer.
-    pub pace: Pace,
-    /// Tokens where the request does not say how many.
-    pub tokens: u32,
-    /// Keep the clock before each token's write.
-    pub log_writes: bool,
-    /// Name of the served model.
-    pub model: String,
-}
-
-impl Default for TruthConfig {
-    /// 50 ms to the first token, 10 ms from token to token, 64 tokens, writes kept.
-    fn default() -> Self {
-        Self { pace: Pace::of_ms(50, 10), tokens: 64, log_writes: true, model: "truth".into() }
-    }
-}
 
 /// A bound server that does not answer yet.
 #[derive(Debug)]

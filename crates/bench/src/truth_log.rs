@@ -1,8 +1,7 @@
 //! What really happened, by the server: the kernel's arrival of each request
 //! and the clock just before each token's write.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead, BufWriter, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -61,36 +60,36 @@ impl TruthLog {
     /// Writes it as JSON Lines: a header, then one request a line.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn write_to(&self, path: &Path) -> Result<(), BenchError> {
-        let file = |source| BenchError::File { verb: "write", path: path.into(), source };
-        let mut out = BufWriter::new(File::create(path).map_err(file)?);
+    /// When `out` takes no more.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        let mut out = BufWriter::new(out);
         let header = Header {
             vllm_bench_truth: VERSION,
             clock: "CLOCK_MONOTONIC".into(),
             pace: self.pace,
             requests: self.requests.len(),
         };
-        serde_json::to_writer(&mut out, &header).map_err(|e| file(e.into()))?;
+        serde_json::to_writer(&mut out, &header)?;
         for request in &self.requests {
-            out.write_all(b"\n").map_err(file)?;
-            serde_json::to_writer(&mut out, request).map_err(|e| file(e.into()))?;
+            out.write_all(b"\n")?;
+            serde_json::to_writer(&mut out, request)?;
         }
-        out.write_all(b"\n").and_then(|()| out.flush()).map_err(file)
+        out.write_all(b"\n")?;
+        out.flush()
     }
 
-    /// Reads what [`write_to`](Self::write_to) wrote.
+    /// Reads what [`write`](Self::write) wrote; `name` is for errors.
     ///
     /// # Errors
-    /// When the file is not there, is not such a log, or is not whole.
-    pub fn read_from(path: &Path) -> Result<Self, BenchError> {
-        let file = |source| BenchError::File { verb: "read", path: path.into(), source };
+    /// When it is not such a log, or is not whole.
+    pub fn read(input: &mut impl BufRead, name: &Path) -> Result<Self, BenchError> {
+        let file = |source| BenchError::File { verb: "read", path: name.into(), source };
         let wrong = |line, reason: &dyn ToString| BenchError::Log {
-            path: path.into(),
+            path: name.into(),
             line,
             reason: reason.to_string(),
         };
-        let mut lines = BufReader::new(File::open(path).map_err(file)?).lines();
+        let mut lines = input.lines();
         let first = lines.next().transpose().map_err(file)?.unwrap_or_default();
         let header: Header = serde_json::from_str(&first).map_err(|e| wrong(1, &e))?;
         if header.vllm_bench_truth != VERSION {
@@ -128,21 +127,25 @@ mod tests {
         TruthLog { pace: Pace::of_ms(5, 1), requests: (0..3).map(request).collect() }
     }
 
+    fn read(text: &str) -> Result<TruthLog, BenchError> {
+        TruthLog::read(&mut text.as_bytes(), "truth.jsonl".as_ref())
+    }
+
+    fn written() -> String {
+        let mut bytes = Vec::new();
+        log().write(&mut bytes).expect("memory takes it");
+        String::from_utf8(bytes).expect("text")
+    }
+
     #[test]
     fn a_log_comes_back_as_it_was() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("truth.jsonl");
-        log().write_to(&path).expect("written");
-        assert_eq!(TruthLog::read_from(&path).expect("read"), log());
+        assert_eq!(read(&written()).expect("read"), log());
         assert_eq!(log().tokens(), 6);
     }
 
     #[test]
-    fn a_cut_or_foreign_file_is_refused_with_its_line() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("truth.jsonl");
-        log().write_to(&path).expect("written");
-        let whole = std::fs::read_to_string(&path).expect("text");
+    fn a_cut_or_foreign_log_is_refused_with_its_line() {
+        let whole = written();
         let lines: Vec<&str> = whole.lines().collect();
         let cut = lines[..3].join("\n");
         let torn = format!("{}\n{}\n{{\"id\"", lines[0], lines[1]);
@@ -152,8 +155,7 @@ mod tests {
             ("", "line 1:"),
             ("{\"some\":\"json\"}", "line 1:"),
         ] {
-            std::fs::write(&path, text).expect("written");
-            let error = TruthLog::read_from(&path).expect_err(text).to_string();
+            let error = read(text).expect_err(text).to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

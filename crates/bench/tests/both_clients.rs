@@ -13,7 +13,7 @@ use vllm_bench_bench::{
     percentile, run_clock_origin_ns, run_floor,
 };
 use vllm_bench_loadgen::{
-    ClientConfig, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
+    ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target, Until, run_stage,
 };
 use vllm_bench_record::RunClock;
 
@@ -49,9 +49,10 @@ fn load(plan: &ClientPlan) -> ClientLog {
         body: plan.body().into(),
         prompt_tokens: None,
         max_tokens: Some(plan.tokens),
+        due: None,
     });
     let until = Until { requests: Some(plan.requests()), ..Until::default() };
-    let stage = Stage { index: 0, concurrency: plan.streams, until };
+    let stage = Stage { index: 0, load: Load::Closed { concurrency: plan.streams }, until };
     let mut log = ClientLog::default();
     run_stage(&config, stage, requests.collect::<Vec<_>>(), clock, &StopHandle::new(), |event| {
         if let LoadEvent::RequestFinished(record) = event {

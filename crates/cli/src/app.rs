@@ -26,6 +26,15 @@ pub fn main<A: Parser>(run: impl FnOnce(A) -> anyhow::Result<Exit>) -> ExitCode 
     outcome.unwrap_or_else(|error| ended_by_error(&error)).into()
 }
 
+/// Plays a part that a program was started in by another program, not by a person: no arguments to parse, no log;
+/// an error is printed and gives [`Exit::Failure`] or its own code.
+pub fn play<E: Into<anyhow::Error>>(part: impl FnOnce() -> Result<(), E>) -> ExitCode {
+    match part() {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => ended_by_error(&error.into()).into(),
+    }
+}
+
 /// The clap command of a program as its users see it: with the version and the list of exit codes in every help text.
 pub fn command<A: Parser>() -> Command {
     let command = A::command();

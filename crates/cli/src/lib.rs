@@ -41,7 +41,7 @@ pub mod style;
 mod suggest;
 mod variables;
 
-pub use app::{command, main};
+pub use app::{command, main, play};
 pub use common::Common;
 pub use error::describe;
 pub use exit::{Exit, OrExit, exit_with};
