@@ -1,12 +1,11 @@
-//! Several runs side by side over concurrency.
+//! Several runs side by side over load: users at once, or requests a second.
 
 mod differences;
 mod metrics;
 mod terminal;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use vllm_bench_record::Level;
 
 use crate::error::AnalysisError;
 use crate::stage::StageSummary;
@@ -38,7 +37,7 @@ pub struct Difference {
     pub values: Vec<String>,
 }
 
-/// One metric of all runs, over concurrency.
+/// One metric of all runs, over load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparedMetric {
     /// Its name with its unit: `ttft_p95_ns`.
@@ -47,7 +46,7 @@ pub struct ComparedMetric {
     pub name: String,
     /// Which way is better.
     pub better: Better,
-    /// One a concurrency, ascending.
+    /// One a level of load, ascending, closed loops first.
     pub rows: Vec<ComparedRow>,
 }
 
@@ -61,11 +60,12 @@ pub enum Better {
     Lower,
 }
 
-/// One metric of all runs at one concurrency.
+/// One metric of all runs at one load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ComparedRow {
-    /// Target requests in flight.
-    pub concurrency: u32,
+    /// How hard these stages asked. On disk `concurrency` or `rate`.
+    #[serde(flatten)]
+    pub level: Level,
     /// The stage's name in the first run that has it.
     pub label: String,
     /// One a run, in order; `None` where the run has no such stage or figure.
@@ -104,7 +104,7 @@ pub fn compare(summaries: &[Summary]) -> Result<Comparison, AnalysisError> {
         key: m.key.into(),
         name: m.name.into(),
         better: m.better,
-        rows: stages.iter().map(|(concurrency, stages)| row(m, *concurrency, stages)).collect(),
+        rows: stages.iter().map(|(level, stages)| row(m, *level, stages)).collect(),
     };
     Ok(Comparison {
         runs: summaries.iter().map(|s| s.run.clone()).collect(),
@@ -113,24 +113,34 @@ pub fn compare(summaries: &[Summary]) -> Result<Comparison, AnalysisError> {
     })
 }
 
-/// The stages of all runs by concurrency; the n-th of a concurrency meets the n-th of the others.
-fn matched(summaries: &[Summary]) -> Vec<(u32, Vec<Option<&StageSummary>>)> {
-    let mut by_load: BTreeMap<(u32, usize), Vec<Option<&StageSummary>>> = BTreeMap::new();
+/// A level of load and each run's stage there.
+type Met<'a> = (Level, Vec<Option<&'a StageSummary>>);
+
+/// The stages of all runs by load; the n-th of a level meets the n-th of the others.
+fn matched(summaries: &[Summary]) -> Vec<Met<'_>> {
+    let mut met: Vec<(usize, Met<'_>)> = Vec::new();
+    let same = |a: Level, b: Level| a.total_cmp(b).is_eq();
     for (run, summary) in summaries.iter().enumerate() {
-        let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
-        for stage in &summary.stages {
-            let nth = seen.entry(stage.concurrency).or_default();
-            let runs = by_load
-                .entry((stage.concurrency, *nth))
-                .or_insert_with(|| vec![None; summaries.len()]);
-            runs[run] = Some(stage);
-            *nth += 1;
+        for (i, stage) in summary.stages.iter().enumerate() {
+            let before = summary.stages[..i].iter();
+            let nth = before.filter(|s| same(s.level, stage.level)).count();
+            let found =
+                met.iter_mut().find(|(n, (level, _))| *n == nth && same(*level, stage.level));
+            match found {
+                Some((_, (_, runs))) => runs[run] = Some(stage),
+                None => {
+                    let mut runs = vec![None; summaries.len()];
+                    runs[run] = Some(stage);
+                    met.push((nth, (stage.level, runs)));
+                }
+            }
         }
     }
-    by_load.into_iter().map(|((concurrency, _), stages)| (concurrency, stages)).collect()
+    met.sort_by(|(n, (a, _)), (m, (b, _))| a.total_cmp(*b).then(n.cmp(m)));
+    met.into_iter().map(|(_, met)| met).collect()
 }
 
-fn row(metric: &Metric, concurrency: u32, stages: &[Option<&StageSummary>]) -> ComparedRow {
+fn row(metric: &Metric, level: Level, stages: &[Option<&StageSummary>]) -> ComparedRow {
     let found: Vec<Option<Found>> =
         stages.iter().map(|stage| stage.and_then(|s| (metric.of)(s, s.figures()?))).collect();
     let baseline = found.first().copied().flatten();
@@ -147,7 +157,7 @@ fn row(metric: &Metric, concurrency: u32, stages: &[Option<&StageSummary>]) -> C
         })
     };
     let label = stages.iter().flatten().next().map(|s| s.label.clone()).unwrap_or_default();
-    ComparedRow { concurrency, label, cells: found.iter().enumerate().map(cell).collect() }
+    ComparedRow { level, label, cells: found.iter().enumerate().map(cell).collect() }
 }
 
 fn apart(a: &Found, b: &Found) -> Option<bool> {

@@ -1,5 +1,7 @@
 //! The summary as CSV (RFC 4180): one line a stage, units in the column names.
 
+use vllm_bench_record::Level;
+
 use crate::columns::{LATENCIES, PERCENTILES};
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::summary::Summary;
@@ -20,6 +22,7 @@ fn names(summary: &Summary) -> Vec<String> {
         "model",
         "stage",
         "concurrency",
+        "rate",
         "window",
         "window_s",
         "requests",
@@ -73,7 +76,14 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
         summary.run.scenario.clone(),
         summary.run.model.clone().unwrap_or_default(),
         stage.label.clone(),
-        stage.concurrency.to_string(),
+        match stage.level {
+            Level::Concurrency(users) => users.to_string(),
+            Level::Rate(_) => String::new(),
+        },
+        match stage.level {
+            Level::Concurrency(_) => String::new(),
+            Level::Rate(rate) => rate.to_string(),
+        },
         window.unwrap_or_default().to_owned(),
         number(figures.map(|f| f.seconds)),
         stage.requests.to_string(),

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use serde::Serialize;
-use vllm_bench_record::Timestamp;
+use vllm_bench_record::{Level, Timestamp};
 
 use crate::dataset::Dataset;
 use crate::error::AnalysisError;
@@ -77,8 +77,9 @@ pub struct InspectedRequest {
     pub request_id: String,
     /// Its stage's label.
     pub stage: String,
-    /// Target requests in flight of its stage.
-    pub concurrency: u32,
+    /// How hard its stage asked. In JSON `concurrency` or `rate`.
+    #[serde(flatten)]
+    pub level: Level,
     /// Its user within the stage.
     pub user: u32,
     /// Its session.
@@ -198,7 +199,7 @@ fn inspected(dataset: &Dataset, row: &RequestRow) -> InspectedRequest {
     InspectedRequest {
         request_id: row.request_id.clone(),
         stage: stage.label.clone(),
-        concurrency: stage.concurrency,
+        level: stage.load.level(),
         user: row.user,
         session: row.session,
         turn: row.turn,

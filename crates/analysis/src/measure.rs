@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vllm_bench_record::{FailureCause, Phase, Slo};
+use vllm_bench_record::{FailureCause, Phase, Slo, StageLoad};
 
 use crate::counters;
 use crate::dataset::Dataset;
@@ -12,7 +12,7 @@ use crate::span;
 use crate::stage::{ErrorCount, FiguresFrom, StageSummary, WindowSummary};
 use crate::summary::RunTotals;
 use crate::time_split::TimeSplit;
-use crate::window::{InFlight, Span};
+use crate::window::{self, InFlight, Span};
 
 /// One summary a measured stage of the plan, those without a request too.
 pub(crate) fn stages(dataset: &Dataset, objectives: &[Objective]) -> Vec<StageSummary> {
@@ -34,22 +34,28 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
     let info = &dataset.manifest().stages[index as usize];
     let in_flight = InFlight::of(rows.iter().filter_map(|row| row.in_flight()));
     let summary = |span: Span| span::summary(dataset, rows, &in_flight, span, slos);
-    let steady = in_flight.steady(info.concurrency).map(summary);
+    let steady = match &info.load {
+        StageLoad::Concurrency(target) => in_flight.steady(*target),
+        StageLoad::Open(open) => window::arrivals(info, open, rows),
+    };
+    let steady = steady.map(summary);
     let whole = extent(rows).map(summary);
-    let figures_from = figures_from(steady.as_ref(), whole.as_ref());
+    let figures_from = figures_from(&info.load, steady.as_ref(), whole.as_ref());
     let figures = match figures_from {
         FiguresFrom::Steady => steady.as_ref(),
         FiguresFrom::Whole => whole.as_ref(),
     };
     // An answer that came in one piece has no first token of its own.
-    let time_split = figures
-        .filter(|_| dataset.manifest().scenario.stream)
-        .and_then(|w| TimeSplit::of(rows, Span { from: w.from_ns, to: w.to_ns }));
+    let time_split = figures.filter(|_| dataset.manifest().scenario.stream).and_then(|w| {
+        TimeSplit::of(rows, Span { from: w.from_ns, to: w.to_ns })
+            .or_else(|| TimeSplit::of_histograms(info, rows))
+    });
     let outcomes = Outcomes::of(rows);
     StageSummary {
         index,
         label: info.label.clone(),
-        concurrency: info.concurrency,
+        level: info.load.level(),
+        open: info.load.open().cloned(),
         ended: info.ended,
         planned: info.planned_requests,
         requests: rows.len() as u64,
@@ -65,6 +71,7 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
         time_split,
         slo: Vec::new(),
         server: counters::of(info, rows),
+        client_cpu: info.client_cpu,
     }
 }
 
@@ -75,11 +82,16 @@ fn extent(rows: &[&RequestRow]) -> Option<Span> {
     Some(Span { from, to: ends.max().unwrap_or(from).max(from) })
 }
 
-/// The steady window where it stands for most of the stage.
-fn figures_from(steady: Option<&WindowSummary>, whole: Option<&WindowSummary>) -> FiguresFrom {
+/// The steady window where it stands for most of the stage; a declared warm-up is taken at its word.
+fn figures_from(
+    load: &StageLoad,
+    steady: Option<&WindowSummary>,
+    whole: Option<&WindowSummary>,
+) -> FiguresFrom {
     let completed = |window: Option<&WindowSummary>| window.map_or(0, |w| w.completed);
     match completed(steady) {
         0 => FiguresFrom::Whole,
+        _ if load.open().is_some() => FiguresFrom::Steady,
         n if n * 2 >= completed(whole) => FiguresFrom::Steady,
         _ => FiguresFrom::Whole,
     }

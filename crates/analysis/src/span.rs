@@ -41,6 +41,8 @@ pub(crate) fn summary(
         completed: done.len() as u64,
         failed,
         cancelled: sent.len() as u64 - done.len() as u64 - failed,
+        due_per_s: span
+            .per_second(rows.iter().filter(|row| span.holds(row.scheduled_at)).count() as f64),
         sent_per_s: span.per_second(sent.iter().filter(|row| row.sent_at.is_some()).count() as f64),
         completed_per_s: span.per_second(ended.count() as f64),
         output_tokens_per_s: span.per_second(arrived as f64),

@@ -1,7 +1,7 @@
 //! The figures of one measured stage: the shapes. How they are found: `measure.rs`.
 
 use serde::{Deserialize, Serialize};
-use vllm_bench_record::{FailureCause, StageEnd, Timestamp};
+use vllm_bench_record::{ClientCpu, FailureCause, Level, OpenLoad, StageEnd, Timestamp};
 
 use crate::stat::Stat;
 use crate::time_split::TimeSplit;
@@ -13,8 +13,12 @@ pub struct StageSummary {
     pub index: u32,
     /// Its name: `cc 8`.
     pub label: String,
-    /// Target requests in flight.
-    pub concurrency: u32,
+    /// How hard it asked: users at once, or requests a second. On disk `concurrency` or `rate`.
+    #[serde(flatten)]
+    pub level: Level,
+    /// How its arrivals were made; `None` for a closed loop.
+    #[serde(default)]
+    pub open: Option<OpenLoad>,
     /// Why it ended; `None` when it did not.
     pub ended: Option<StageEnd>,
     /// Requests planned; `None` when only a duration bounds it.
@@ -33,25 +37,31 @@ pub struct StageSummary {
     pub errors: Vec<ErrorCount>,
     /// Completed answers with fewer tokens than `max_tokens`; `None` when no request set one.
     pub early_stops: Option<u64>,
-    /// Figures of the steady window; `None` when full load was never reached.
+    /// Figures of the steady window: at full load in a closed loop, from the end of the declared
+    /// warm-up to the last arrival in an open one. `None` when there was no such time.
     pub steady: Option<WindowSummary>,
     /// Figures of the whole stage; `None` when nothing was sent.
     pub whole: Option<WindowSummary>,
     /// Which of the two stands in tables and is held against the objectives.
     pub figures_from: FiguresFrom,
-    /// Where the time of the figures' requests went; `None` when none carries the server's own
-    /// timings (vLLM sends them with `--enable-per-request-metrics`) or answers were not streamed.
+    /// Where the time of the requests went; `None` when none carries the server's own timings (vLLM
+    /// sends them with `--enable-per-request-metrics`) and its histograms were not read around the
+    /// stage, or when answers were not streamed.
     #[serde(default)]
     pub time_split: Option<TimeSplit>,
     /// One result an objective, in the order of their names.
     pub slo: Vec<SloResult>,
     /// The servers' counters over the stage; `None` when they were not read before and after.
     pub server: Option<ServerCounts>,
+    /// CPU time of the load generator; `None` when it was not told.
+    #[serde(default)]
+    pub client_cpu: Option<ClientCpu>,
 }
 
 impl StageSummary {
     /// The figures that tables and charts show: of the steady window where it holds at least half
-    /// of the completed requests, else of the whole stage. `None` when nothing was sent.
+    /// of the completed requests (any at all in an open loop, whose warm-up was declared), else of
+    /// the whole stage. `None` when nothing was sent.
     pub fn figures(&self) -> Option<&WindowSummary> {
         match self.figures_from {
             FiguresFrom::Steady => self.steady.as_ref(),
@@ -72,7 +82,7 @@ impl StageSummary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FiguresFrom {
-    /// While the target was in flight.
+    /// While the target was in flight; in an open loop after its warm-up, while requests arrived.
     Steady,
     /// From the first sending to the last end.
     Whole,
@@ -112,6 +122,9 @@ pub struct WindowSummary {
     pub failed: u64,
     /// Of these, cancelled.
     pub cancelled: u64,
+    /// Requests that were due in it, a second: what the load plan asked for.
+    #[serde(default)]
+    pub due_per_s: Option<f64>,
     /// Requests sent a second. Rates are `None` for a span without length.
     pub sent_per_s: Option<f64>,
     /// Completions a second: answers that ended in the span.
@@ -161,6 +174,18 @@ pub struct WindowSummary {
     pub goodput: Option<Goodput>,
     /// The server's own figures, where answers carry them.
     pub server: ServerFigures,
+}
+
+impl WindowSummary {
+    /// Whether requests waited to be sent: TTFT from schedule is more than a trifle (a
+    /// millisecond, and 2 %) above TTFT at p50, p95 or p99.
+    pub fn waits_to_send(&self) -> bool {
+        let Some((sent, due)) = self.ttft_ns.zip(self.ttft_from_schedule_ns) else { return false };
+        let parts = |sent: f64, due: f64| due - sent > (sent * 0.02).max(1e6);
+        [(sent.p50, due.p50), (sent.p95, due.p95), (sent.p99, due.p99)]
+            .into_iter()
+            .any(|(sent, due)| parts(sent.value, due.value))
+    }
 }
 
 /// How the tokens of a span's completed requests came in chunks. Shares are 0 to 1, `None` of no chunk.

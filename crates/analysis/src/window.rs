@@ -1,6 +1,8 @@
 //! Requests in flight over time, and the steady window.
 
-use vllm_bench_record::Timestamp;
+use vllm_bench_record::{OpenLoad, StageInfo, Timestamp};
+
+use crate::rows::RequestRow;
 
 /// The share of the target that must be in flight in the steady window.
 const STEADY_SHARE: f64 = 0.95;
@@ -86,6 +88,20 @@ impl InFlight {
     pub(crate) fn max(&self, span: Span) -> u32 {
         self.pieces(span).map(|(_, _, n)| n).max().unwrap_or(0)
     }
+}
+
+/// The steady window of an open loop: from the end of its declared warm-up to its last arrival.
+///
+/// The last arrival is the planned one, or the last that came due where the stage was cut short or
+/// the plan does not tell. `None` when nothing was due after the warm-up.
+pub(crate) fn arrivals(info: &StageInfo, open: &OpenLoad, rows: &[&RequestRow]) -> Option<Span> {
+    let due = || rows.iter().map(|row| row.scheduled_at);
+    let start = info.started_at_ns.or_else(|| due().min())?;
+    // What was due only after the end was not asked of the server.
+    let seen = due().filter(|at| info.finished_at_ns.is_none_or(|end| *at <= end)).max()?;
+    let planned = open.last_arrival.map(|last| start + last);
+    let span = Span { from: start + open.warmup, to: planned.map_or(seen, |p| p.min(seen)) };
+    (span.from < span.to).then_some(span)
 }
 
 #[cfg(test)]

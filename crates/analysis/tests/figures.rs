@@ -3,8 +3,10 @@
 mod support;
 
 use support::{Run, at, refused, request, stage, timings, two_users};
-use vllm_bench_analysis::{AnalysisError, Dataset, FiguresFrom, Stat, Summary};
-use vllm_bench_record::{FailureCause, Outcome, Phase, ServerTimings};
+use vllm_bench_analysis::{AnalysisError, Dataset, FiguresFrom, Stat, Summary, TimeSplitSource};
+use vllm_bench_record::{
+    EngineSample, FailureCause, HistogramTotals, Level, Outcome, Phase, ServerTimings,
+};
 
 fn summary(run: &Run) -> Summary {
     Summary::of(&Dataset::open(run.write()).expect("a readable run")).expect("known objectives")
@@ -28,7 +30,8 @@ fn the_whole_stage() {
     let summary = summary(&two_users());
     assert_eq!(summary.stages.len(), 1, "warm-up is no stage of the summary");
     let stage = &summary.stages[0];
-    assert_eq!((stage.index, stage.label.as_str(), stage.concurrency), (1, "cc 2", 2));
+    assert_eq!((stage.index, stage.label.as_str()), (1, "cc 2"));
+    assert_eq!((stage.level, &stage.open), (Level::Concurrency(2), &None));
     assert_eq!((stage.requests, stage.completed, stage.failed, stage.cancelled), (4, 3, 1, 0));
     close(stage.success_rate, 0.75);
     assert_eq!(stage.early_stops, Some(1), "r3 has 2 of 4 tokens");
@@ -216,6 +219,58 @@ fn where_the_time_went_is_of_the_figures_window_and_of_streams() {
     run.manifest.scenario.stream = true;
     run.requests.iter_mut().for_each(|r| r.server = None);
     assert_eq!(summary(&run).stages[0].time_split, None, "nobody tells");
+}
+
+/// Totals of vLLM's histograms: milliseconds of queue, prefill, decode and TTFT of `count` requests.
+fn histograms(sample: &mut EngineSample, count: u64, [queue, prefill, decode, ttft]: [f64; 4]) {
+    let totals = |ms: f64| Some(HistogramTotals { sum_s: ms / 1e3, count });
+    (sample.queue_time, sample.prefill_time) = (totals(queue), totals(prefill));
+    (sample.decode_time, sample.ttft) = (totals(decode), totals(ttft));
+}
+
+#[test]
+fn without_timings_histograms_tell_where_the_time_of_the_whole_stage_went() {
+    let mut run = two_users();
+    run.requests.iter_mut().for_each(|r| r.server = None);
+    let measured = &mut run.manifest.stages[1];
+    histograms(&mut measured.engine_before[0], 7, [70.0, 700.0, 7.0, 800.0]);
+    histograms(&mut measured.engine_after[0], 10, [100.0, 1_030.0, 127.0, 1_175.0]);
+    let split = summary(&run).stages[0].time_split.expect("histograms were read");
+    assert_eq!(split.source, TimeSplitSource::Histograms);
+    // r1, r2 and r3 were completed, r1 of them before the window; r4 failed.
+    assert_eq!((split.requests, split.completed, split.server_requests), (3, 3, Some(3)));
+    assert_eq!(split.difference(), None);
+    let parts = [
+        (split.client_wait_ns, 10.0 / 3.0),
+        (split.network_ns, 400.0 / 3.0 - 120.0),
+        (split.queue_ns, 10.0),
+        (split.prefill_ns, 110.0),
+        (split.decode_ns, 40.0),
+        (split.rest_ns, 110.0 / 3.0 - 40.0),
+    ];
+    for (part, mean) in parts {
+        assert!((part.mean - mean * 1e6).abs() < 1.0, "{} is not {mean} ms", part.mean);
+        assert_eq!(part.p50, None);
+    }
+    close(split.e2e_from_schedule_ns.mean, 520e6 / 3.0);
+    assert!((parts.iter().map(|(part, _)| part.mean).sum::<f64>() - 520e6 / 3.0).abs() < 1.0);
+    close(split.client_decode_ns.mean, 110e6 / 3.0);
+    let front_end = split.front_end_ns.expect("of the same requests").mean;
+    assert!((front_end - 5e6).abs() < 1.0, "{front_end}");
+
+    // One request more on the server, one that was aborted after its first token.
+    histograms(&mut run.manifest.stages[1].engine_after[0], 11, [100.0, 1_030.0, 127.0, 1_175.0]);
+    run.manifest.stages[1].engine_after[0].ttft = Some(HistogramTotals { sum_s: 1.2, count: 12 });
+    let split = summary(&run).stages[0].time_split.expect("shown all the same");
+    assert_eq!((split.server_requests, split.difference()), (Some(4), Some(1)));
+    assert_eq!(split.front_end_ns, None);
+
+    let ours = run.requests.iter_mut().find(|r| r.request_id == "r3").expect("it is there");
+    ours.server = timings(1.5, 148.0, 12.0);
+    let split = summary(&run).stages[0].time_split.expect("r3 carries timings");
+    assert_eq!(split.source, TimeSplitSource::Answers, "an answer's own timings come first");
+    run.manifest.scenario.stream = false;
+    assert_eq!(summary(&run).stages[0].time_split, None, "no first token to count from");
 }
 
 #[test]

@@ -11,9 +11,10 @@ use vllm_bench_analysis::compare::{Better, compare};
 use vllm_bench_analysis::inspect::{Filter, Prompts, WantedOutcome, select};
 use vllm_bench_analysis::table::{Look, terminal};
 use vllm_bench_analysis::{
-    AnalysisError, Dataset, Percentile, Stat, Summary, TimePart, TimeSplit, csv, inspect, markdown,
+    AnalysisError, Dataset, Percentile, Stat, Summary, TimePart, TimeSplit, TimeSplitSource, csv,
+    inspect, markdown,
 };
-use vllm_bench_record::{Outcome, Phase, StageInfo};
+use vllm_bench_record::{Level, Outcome, Phase, StageInfo};
 
 fn summary(run: &Run) -> Summary {
     let mut summary = Summary::of(&Dataset::open(run.write()).expect("a readable run"))
@@ -90,6 +91,40 @@ fn without_the_servers_timings_no_table_says_where_the_time_went() {
 }
 
 #[test]
+fn where_the_time_went_says_who_tells_it_and_marks_what_is_of_others() {
+    let texts = |server_requests| {
+        let mut told = summary(&two_users());
+        let told_by_answers = told.stages[0].time_split.take().expect("r3 carries timings");
+        let part = TimePart { mean: 2e6, p50: None };
+        told.stages[0].time_split = Some(TimeSplit {
+            client_wait_ns: part,
+            network_ns: part,
+            queue_ns: part,
+            prefill_ns: part,
+            decode_ns: part,
+            rest_ns: part,
+            e2e_from_schedule_ns: part,
+            client_decode_ns: part,
+            completed: 3,
+            ..TimeSplit { server_requests: Some(server_requests), ..split(0.0, 3) }
+        });
+        assert_eq!(told_by_answers.source, TimeSplitSource::Answers);
+        [terminal(&told, &Look::PLAIN), markdown::document(&told)]
+            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    for text in texts(3) {
+        assert!(text.contains("By the server's histograms"), "{text}");
+        assert!(!text.contains('≠') && !text.contains("p50 histograms"), "{text}");
+    }
+    let [terminal, markdown] = texts(5);
+    assert!(terminal.contains("mean≠ 3 2.00 2.00"), "{terminal}");
+    assert!(markdown.contains("| histograms | 3≠ |"), "{markdown}");
+    let says = "≠ cc 2: the server's histograms hold 2 requests more than the 3 completed here";
+    assert!(terminal.contains(says) && markdown.contains(says), "{terminal}\n{markdown}");
+    assert!(texts(1)[0].contains("hold 2 requests fewer than the 3 completed here"));
+}
+
+#[test]
 fn csv_has_one_line_a_stage_and_every_column_filled_or_empty() {
     let text = csv::document(&summary(&sweep()));
     let lines: Vec<&str> = text.split_terminator("\r\n").collect();
@@ -154,13 +189,13 @@ fn a_comparison_counts_from_the_first_run() {
 }
 
 #[test]
-fn stages_of_one_concurrency_meet_in_order_and_lone_ones_stand_alone() {
+fn stages_of_one_load_meet_in_order_and_lone_ones_stand_alone() {
     let one = summary(&sweep());
     let mut two = one.clone();
-    two.stages[2].concurrency = 16;
+    two.stages[2].level = Level::Concurrency(16);
     let comparison = compare(&[one, two]).expect("two runs");
-    let loads: Vec<u32> = comparison.metrics[0].rows.iter().map(|r| r.concurrency).collect();
-    assert_eq!(loads, [1, 4, 8, 16]);
+    let loads: Vec<f64> = comparison.metrics[0].rows.iter().map(|r| r.level.value()).collect();
+    assert_eq!(loads, [1.0, 4.0, 8.0, 16.0]);
     let there: Vec<Vec<bool>> = comparison.metrics[0]
         .rows
         .iter()
@@ -287,8 +322,11 @@ fn stat(value: f64, count: u64) -> Stat {
 }
 
 fn split(ns: f64, count: u64) -> TimeSplit {
-    let part = TimePart { mean: ns, p50: -ns };
+    let part = TimePart { mean: ns, p50: Some(-ns) };
     TimeSplit {
+        source: TimeSplitSource::Histograms,
+        server_requests: Some(count / 2),
+        front_end_ns: Some(part),
         requests: count,
         completed: count,
         client_wait_ns: part,

@@ -1,4 +1,4 @@
-//! Several runs over concurrency: the charts of a comparison, one colour a run.
+//! Several runs over load: the charts of a comparison, one colour a run.
 
 use charming::Chart;
 use charming::element::Symbol;
@@ -6,7 +6,7 @@ use charming::element::Symbol;
 use super::input::{Figure, RunPoints, StagePoint};
 use super::kit;
 use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
-use super::over_concurrency::{Panel, PanelLine, basis, draw, read};
+use super::over_level::{LoadAxis, Panel, PanelLine, basis, draw, read};
 use super::palette::Hue;
 use super::text::number;
 
@@ -27,69 +27,78 @@ pub fn comparison(runs: &[RunPoints]) -> Vec<NamedChart> {
             id,
             title: title.into(),
             note: note.into(),
-            alt: format!(
-                "{title} by concurrency of the runs {}; figures in the table.",
-                names.join(", ")
-            ),
+            alt: format!("{title} by load of the runs {}; figures in the table.", names.join(", ")),
         }
     };
-    vec![
-        curve(
-            runs,
-            words(
-                "compare-throughput-latency",
-                "TTFT p95 against throughput",
-                "One point a stage, more load to the right. The better run is the lower one at the same \
-                 throughput, and the one that gets further right before it turns up.",
-            ),
+    let mut charts = vec![curve(
+        runs,
+        words(
+            "compare-throughput-latency",
+            "TTFT p95 against throughput",
+            "One point a stage, more load to the right. The better run is the lower one at the same \
+             throughput, and the one that gets further right before it turns up.",
         ),
-        draw(
+    )];
+    // Users at once and requests a second do not share an axis.
+    let has = |axis: LoadAxis| runs.iter().flat_map(|r| &r.stages).any(|s| axis.holds(s.level));
+    let axes = [LoadAxis::Streams, LoadAxis::Rate].into_iter().filter(|axis| has(*axis));
+    for (axis, both) in axes.map(|axis| (axis, has(LoadAxis::Streams))) {
+        // Where both axes are drawn, the second set of charts has ids of its own.
+        let second = both && axis == LoadAxis::Rate;
+        let id = |first, other| if second { other } else { first };
+        let over = |title: &str| format!("{title} over {}", axis.words());
+        charts.push(draw(
             words(
-                "compare-throughput",
-                "Throughput",
+                id("compare-throughput", "compare-throughput-by-rate"),
+                &over("Throughput"),
                 "Higher is better. Runs part where one server is full before the other.",
             ),
+            axis,
             &[
                 panel("output throughput", Unit::TokensPerS, |s| {
                     s.output_tokens_per_s.map(Figure::new)
                 }),
                 panel("request rate", Unit::RequestsPerS, |s| s.requests_per_s.map(Figure::new)),
             ],
-        ),
-        draw(
+        ));
+        charts.push(draw(
             words(
-                "compare-ttft",
-                "Time to first token",
+                id("compare-ttft", "compare-ttft-by-rate"),
+                &over("Time to first token"),
                 "Lower is better. The median says what most users see, p95 what the unlucky ones see.",
             ),
+            axis,
             &[
                 panel("TTFT p50", Unit::Ms, |s| s.ttft_ms.p50),
                 panel("TTFT p95", Unit::Ms, |s| s.ttft_ms.p95),
             ],
-        ),
-        draw(
+        ));
+        charts.push(draw(
             words(
-                "compare-tpot",
-                "Time per output token",
+                id("compare-tpot", "compare-tpot-by-rate"),
+                &over("Time per output token"),
                 "Lower is better: the pace of the text once it has begun.",
             ),
+            axis,
             &[
                 panel("TPOT p50", Unit::Ms, |s| s.tpot_ms.p50),
                 panel("TPOT p95", Unit::Ms, |s| s.tpot_ms.p95),
             ],
-        ),
-        draw(
+        ));
+        charts.push(draw(
             words(
-                "compare-e2e",
-                "Latency",
+                id("compare-e2e", "compare-e2e-by-rate"),
+                &over("Latency"),
                 "Lower is better, for equal lengths of answers: compare those in the table first.",
             ),
+            axis,
             &[
                 panel("E2E p50", Unit::Ms, |s| s.e2e_ms.p50),
                 panel("E2E p95", Unit::Ms, |s| s.e2e_ms.p95),
             ],
-        ),
-    ]
+        ));
+    }
+    charts
 }
 
 fn curve(runs: &[RunPoints], words: Words) -> NamedChart {
@@ -103,7 +112,7 @@ fn curve(runs: &[RunPoints], words: Words) -> NamedChart {
     let mut lines = Vec::new();
     for (i, run) in runs.iter().enumerate() {
         let mut stages: Vec<&StagePoint> = run.stages.iter().collect();
-        stages.sort_by_key(|s| s.concurrency);
+        stages.sort_by(|a, b| a.level.total_cmp(b.level));
         let drawn: Vec<(f64, f64, Vec<String>)> = stages
             .into_iter()
             .filter_map(|s| {
@@ -138,6 +147,7 @@ fn curve(runs: &[RunPoints], words: Words) -> NamedChart {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use vllm_bench_record::Level;
 
     use super::super::input::Quantiles;
     use super::*;
@@ -147,12 +157,10 @@ mod tests {
         let run = |name: &str, tokens| RunPoints {
             run: name.into(),
             stages: vec![StagePoint {
-                stage: "4 streams".into(),
-                concurrency: 4,
                 output_tokens_per_s: Some(tokens),
                 requests_per_s: Some(1.0),
                 ttft_ms: Quantiles { p95: Some(Figure::new(150.0)), ..Quantiles::default() },
-                ..StagePoint::default()
+                ..StagePoint::new("4 streams", Level::Concurrency(4))
             }],
         };
         let charts = comparison(&[run("a", 10.0), run("b", 20.0)]);

@@ -1,5 +1,7 @@
 //! What the charts are drawn from: plain numbers, milliseconds and seconds since run start.
 
+use vllm_bench_record::Level;
+
 /// Measured values of one stage, one a request, unsorted.
 #[derive(Debug, Clone, Default)]
 pub struct StageSamples {
@@ -80,13 +82,13 @@ pub struct Quantiles {
     pub p99: Option<Figure>,
 }
 
-/// One stage on the concurrency axis.
-#[derive(Debug, Clone, Default)]
+/// One stage on the axis of load.
+#[derive(Debug, Clone)]
 pub struct StagePoint {
     /// Name: `16 streams`.
     pub stage: String,
-    /// Target requests in flight.
-    pub concurrency: u32,
+    /// How hard it asked.
+    pub level: Level,
     /// Requests that the figures rest on.
     pub requests: u64,
     /// Requests that failed.
@@ -95,14 +97,41 @@ pub struct StagePoint {
     pub output_tokens_per_s: Option<f64>,
     /// Completed requests per second.
     pub requests_per_s: Option<f64>,
+    /// Requests that were due, per second; of open loops.
+    pub due_per_s: Option<f64>,
+    /// Requests sent per second; of open loops.
+    pub sent_per_s: Option<f64>,
     /// TTFT, milliseconds.
     pub ttft_ms: Quantiles,
+    /// TTFT from schedule, milliseconds, where it parts from TTFT.
+    pub ttft_from_schedule_ms: Quantiles,
     /// TPOT, milliseconds.
     pub tpot_ms: Quantiles,
     /// E2E latency, milliseconds.
     pub e2e_ms: Quantiles,
     /// The latency that the run's [`Goal`] names, milliseconds.
     pub goal_ms: Option<Figure>,
+}
+
+impl StagePoint {
+    /// A stage of which nothing is known but its load.
+    pub fn new(stage: impl Into<String>, level: Level) -> Self {
+        Self {
+            stage: stage.into(),
+            level,
+            requests: 0,
+            failed: 0,
+            output_tokens_per_s: None,
+            requests_per_s: None,
+            due_per_s: None,
+            sent_per_s: None,
+            ttft_ms: Quantiles::default(),
+            ttft_from_schedule_ms: Quantiles::default(),
+            tpot_ms: Quantiles::default(),
+            e2e_ms: Quantiles::default(),
+            goal_ms: None,
+        }
+    }
 }
 
 /// The latency axis of the throughput–latency curve.

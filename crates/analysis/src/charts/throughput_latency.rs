@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::input::{Goal, StagePoint};
 use super::kit;
 use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
-use super::over_concurrency::{basis, read};
+use super::over_level::{basis, read};
 use super::palette::{Hue, Ramp};
 use super::text::{duration_ms, number};
 
@@ -15,7 +15,7 @@ use super::text::{duration_ms, number};
 pub fn throughput_latency(stages: &[StagePoint], goal: &Goal) -> NamedChart {
     let mut points: Vec<(&StagePoint, f64, f64)> =
         stages.iter().filter_map(|s| Some((s, s.output_tokens_per_s?, s.goal_ms?.value))).collect();
-    points.sort_by_key(|p| p.0.concurrency);
+    points.sort_by(|a, b| a.0.level.total_cmp(b.0.level));
     let knee = knee(&points.iter().map(|p| (p.1, p.2)).collect::<Vec<_>>());
     let limit = goal.limit_ms;
     let heights: Vec<f64> = points.iter().map(|p| p.2).chain(limit).collect();
@@ -133,17 +133,17 @@ fn knee(points: &[(f64, f64)]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use vllm_bench_record::Level;
+
     use super::super::input::Figure;
     use super::*;
 
-    fn stage(concurrency: u32, rate: f64, ms: f64) -> StagePoint {
+    fn stage(users: u32, rate: f64, ms: f64) -> StagePoint {
         StagePoint {
-            stage: format!("{concurrency} streams"),
-            concurrency,
             requests: 50,
             output_tokens_per_s: Some(rate),
             goal_ms: Some(Figure::new(ms)),
-            ..StagePoint::default()
+            ..StagePoint::new(format!("{users} streams"), Level::Concurrency(users))
         }
     }
 

@@ -1,6 +1,7 @@
 //! The answer in one sentence: what the run says about its question.
 
 use serde::Serialize;
+use vllm_bench_record::Level;
 
 use crate::charts::{Goal, StagePoint, duration_ms, number};
 use crate::report::gather;
@@ -18,7 +19,7 @@ pub(crate) struct Answer {
 /// Reads the answer from the stages; `points` are the same stages for the charts.
 pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> Answer {
     let mut stages: Vec<&StageSummary> = summary.stages.iter().collect();
-    stages.sort_by_key(|s| s.concurrency);
+    stages.sort_by(|a, b| a.level.total_cmp(b.level));
     let best = points.iter().filter(|p| p.requests > 0 && p.output_tokens_per_s.is_some()).max_by(
         |a, b| {
             a.output_tokens_per_s
@@ -38,21 +39,25 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
     let limits = limits(summary);
     let held = stages.iter().take_while(|s| s.slo_met() == Some(true)).last();
     let next = stages.iter().find(|s| s.slo_met() != Some(true));
-    let users = |s: &StageSummary| plural(s.concurrency.into(), "concurrent user");
+    let users = |s: &StageSummary| asked(s.level);
     let sentence = match (held, next) {
         (Some(held), None) => {
             format!("Holds at least {}, the most that was tried, within {limits}.", users(held))
         }
         (Some(held), Some(next)) if next.slo_met() == Some(false) => {
-            format!("Holds {} within {limits}; {} are too many.", users(held), next.concurrency)
+            let too_much = match next.level {
+                Level::Concurrency(users) => format!("{users} are too many"),
+                Level::Rate(_) => format!("{} is too much", next.level.number()),
+            };
+            format!("Holds {} within {limits}; {too_much}.", users(held))
         }
         (Some(held), Some(next)) => format!(
             "Holds {} within {limits}; with {} it cannot be told.",
             users(held),
-            next.concurrency
+            next.level.number()
         ),
         (None, Some(next)) if next.slo_met() == Some(false) => {
-            format!("Does not hold {}, the fewest tried, within {limits}.", users(next))
+            format!("Does not hold {}, the least that was tried, within {limits}.", users(next))
         }
         (None, _) => format!("Cannot be told: too little was measured to judge {limits}."),
     };
@@ -61,8 +66,8 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
     let doubtful = [held, next].into_iter().flatten().filter(|s| s.slo.iter().any(|r| !r.certain));
     for stage in doubtful {
         basis.push(format!(
-            "With {} the limit lies inside the 95 % interval: another run may say otherwise.",
-            stage.concurrency
+            "{} the limit lies inside the 95 % interval: another run may say otherwise.",
+            at(stage.level)
         ));
     }
     Answer { sentence, basis: basis.join(" ") }
@@ -74,11 +79,27 @@ fn without_objective(best: &StagePoint, points: &[StagePoint], goal: &Goal) -> A
     let read = |p: &StagePoint| p.goal_ms.map(|f| format!("{} is {}", goal.name, interval(f)));
     let mut basis: Vec<String> =
         read(best).map(|text| format!("There {text}.")).into_iter().collect();
-    if let Some(first) = points.first().filter(|p| p.concurrency < best.concurrency) {
+    if let Some(first) = points.first().filter(|p| p.level.total_cmp(best.level).is_lt()) {
         basis.extend(read(first).map(|text| format!("With {} {text}.", first.stage)));
     }
     basis.push("The scenario sets no objective; with one in [slo] this sentence says how many users hold within it.".into());
     Answer { sentence, basis: basis.join(" ") }
+}
+
+/// `8 concurrent users`, `12.5 req/s`.
+fn asked(level: Level) -> String {
+    match level {
+        Level::Concurrency(users) => plural(users.into(), "concurrent user"),
+        Level::Rate(_) => level.with_unit(),
+    }
+}
+
+/// `With 8`, `At 12.5 req/s`.
+fn at(level: Level) -> String {
+    match level {
+        Level::Concurrency(users) => format!("With {users}"),
+        Level::Rate(_) => format!("At {}", level.with_unit()),
+    }
 }
 
 fn interval(figure: crate::charts::Figure) -> String {
@@ -112,7 +133,7 @@ pub(crate) fn objective(name: &str) -> String {
 
 fn evidence(stage: &StageSummary, points: &[StagePoint]) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let point = points.iter().find(|p| p.concurrency == stage.concurrency);
+    let point = points.iter().find(|p| p.level == stage.level);
     if let Some(rate) = point.and_then(|p| p.output_tokens_per_s) {
         parts.push(format!("{} output tok/s", number(rate)));
     }
@@ -134,7 +155,7 @@ fn evidence(stage: &StageSummary, points: &[StagePoint]) -> String {
     if parts.is_empty() {
         parts.push("nothing was measured".into());
     }
-    format!("With {}: {}.", stage.concurrency, parts.join(", "))
+    format!("{}: {}.", at(stage.level), parts.join(", "))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use crate::compare::{Better, ComparedCell, ComparedMetric, Comparison, compare};
 use crate::error::AnalysisError;
 use crate::report::gather;
 use crate::report::head::{simulated, wall_time};
-use crate::report::names::streams;
 use crate::report::page::{Page, Template, render};
 use crate::report::tables::{Cell, Head, Table};
 use crate::summary::Summary;
@@ -25,7 +24,7 @@ struct Run {
     verdict: &'static str,
 }
 
-/// The runs of `summaries` side by side over concurrency as one HTML file that loads nothing; the
+/// The runs of `summaries` side by side over load as one HTML file that loads nothing; the
 /// first is the baseline.
 ///
 /// # Errors
@@ -39,7 +38,7 @@ pub fn compare_html(summaries: &[Summary]) -> Result<String, AnalysisError> {
         .map(|(summary, run)| {
             let mut stages = gather::stage_points(summary, &[]);
             for stage in &mut stages {
-                stage.stage = streams(stage.concurrency);
+                stage.stage = stage.level.with_unit();
             }
             RunPoints { run: run.clone(), stages }
         })
@@ -124,7 +123,7 @@ fn metric(metric: &ComparedMetric, names: &[String]) -> Table {
             Some(cell) => figure(cell, scale, metric.better),
             None => Cell::number(None),
         });
-        std::iter::once(Cell::text(streams(row.concurrency))).chain(cells).collect()
+        std::iter::once(Cell::text(row.level.with_unit())).chain(cells).collect()
     });
     Table {
         name: "figures of one metric",

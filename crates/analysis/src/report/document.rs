@@ -42,8 +42,8 @@ fn placed(inputs: &Inputs) -> Vec<(Place, NamedChart)> {
     let Inputs { timeline, stages, gpu, engine, .. } = inputs;
     let mut out = vec![
         (Place::Answer, charts::throughput_latency(stages, &inputs.goal)),
-        (Place::Load, charts::throughput_by_concurrency(stages)),
-        (Place::Load, charts::latency_by_concurrency(stages)),
+        (Place::Load, charts::throughput_by_level(stages)),
+        (Place::Load, charts::latency_by_level(stages)),
         (Place::Wide, charts::ttft_cdf(&inputs.ttft_ms)),
         (Place::Wide, charts::latency_cdf(&inputs.e2e_ms)),
         (Place::Wide, charts::throughput_cdf(&inputs.tokens_per_s)),

@@ -92,7 +92,7 @@ impl Inputs {
 /// Measured stages, least load first.
 fn by_load(summary: &Summary) -> impl Iterator<Item = &StageSummary> {
     let mut stages: Vec<&StageSummary> = summary.stages.iter().collect();
-    stages.sort_by_key(|s| s.concurrency);
+    stages.sort_by(|a, b| a.level.total_cmp(b.level));
     stages.into_iter()
 }
 
@@ -111,7 +111,7 @@ fn ms(d: std::time::Duration) -> f64 {
     d.as_secs_f64() * 1e3
 }
 
-/// The points of one summarised run on the concurrency axis.
+/// The points of one summarised run on the axis of load.
 pub(crate) fn stage_points(summary: &Summary, names: &[String]) -> Vec<StagePoint> {
     let (_, metric) = goal(summary);
     by_load(summary)
@@ -123,17 +123,18 @@ pub(crate) fn stage_points(summary: &Summary, names: &[String]) -> Vec<StagePoin
 }
 
 fn stage_point(stage: &StageSummary, name: &str, metric: (SloMetric, SloStatistic)) -> StagePoint {
-    let base = StagePoint {
-        stage: name.to_owned(),
-        concurrency: stage.concurrency,
-        failed: stage.failed,
-        ..StagePoint::default()
-    };
+    let base = StagePoint { failed: stage.failed, ..StagePoint::new(name, stage.level) };
     let Some(window) = stage.figures() else { return base };
+    let open = stage.open.as_ref();
     StagePoint {
         requests: window.completed,
         output_tokens_per_s: window.output_tokens_per_s,
         requests_per_s: window.completed_per_s,
+        due_per_s: open.and(window.due_per_s),
+        sent_per_s: open.and(window.sent_per_s),
+        ttft_from_schedule_ms: quantiles(
+            window.ttft_from_schedule_ns.as_ref().filter(|_| window.waits_to_send()),
+        ),
         ttft_ms: quantiles(window.ttft_ns.as_ref()),
         tpot_ms: quantiles(window.tpot_ns.as_ref()),
         e2e_ms: quantiles(window.e2e_ns.as_ref()),
@@ -150,6 +151,7 @@ fn time_split(summary: &Summary, names: &[String]) -> Vec<TimeShare> {
             Some(TimeShare {
                 stage: names.get(s.index as usize).unwrap_or(&s.label).clone(),
                 requests: split.requests,
+                source: split.source,
                 parts_ms: PARTS.map(|part| (part.name, (part.of)(split).mean / 1e6)),
                 sum_ms: (SUM.of)(split).mean / 1e6,
             })
@@ -244,7 +246,7 @@ fn timeline(dataset: &Dataset) -> Timeline {
         let warmup = stage.phase == Phase::Warmup;
         bands.push(Band {
             label: names[index as usize].clone(),
-            short: if warmup { "w".into() } else { stage.concurrency.to_string() },
+            short: if warmup { "w".into() } else { stage.load.level().number() },
             start_s: start.as_secs_f64(),
             end_s: end.as_secs_f64(),
             warmup,

@@ -11,7 +11,7 @@ use crate::dataset::Dataset;
 use crate::error::AnalysisError;
 use crate::inspect::{InspectedRequest, Inspection, Message, Prompts};
 use crate::report::head::Fact;
-use crate::report::names::{plural, streams};
+use crate::report::names::plural;
 use crate::report::page::{Page, Template, render};
 use crate::report::waterfall::Waterfall;
 use crate::rows::RequestRow;
@@ -96,7 +96,7 @@ fn facts(request: &InspectedRequest) -> Vec<Fact> {
     let ms = |ns: Option<u64>| ns.map(|ns| duration_ms(ns as f64 / 1e6));
     let tokens = |n: Option<u32>| n.map(|n| count(n.into()));
     let known = [
-        ("stage", Some(format!("{} ({})", request.stage, streams(request.concurrency)))),
+        ("stage", Some(format!("{} ({})", request.stage, request.level.with_unit()))),
         (
             "sent",
             request.sent_at_ns.map(|t| format!("{} after run start", seconds(t.as_secs_f64()))),

@@ -4,27 +4,22 @@ use std::collections::BTreeMap;
 
 use vllm_bench_record::{Manifest, Phase};
 
-/// The legend's name of every stage of `manifest`, in its order: `16 streams`,
-/// with the stage's own label where two stages have the same load.
+/// The legend's name of every stage of `manifest`, in its order: `16 streams`, `4 req/s`,
+/// with the stage's own label where two stages would read the same.
 pub(crate) fn stage_names(manifest: &Manifest) -> Vec<String> {
     let mut same = BTreeMap::new();
     for stage in manifest.stages.iter().filter(|s| s.phase == Phase::Measure) {
-        *same.entry(stage.concurrency).or_insert(0u32) += 1;
+        *same.entry(stage.load.level().with_unit()).or_insert(0u32) += 1;
     }
     let name = |stage: &vllm_bench_record::StageInfo| {
-        let streams = streams(stage.concurrency);
-        match (stage.phase, same.get(&stage.concurrency)) {
+        let level = stage.load.level().with_unit();
+        match (stage.phase, same.get(&level)) {
             (Phase::Warmup, _) => stage.label.clone(),
-            (Phase::Measure, Some(n)) if *n > 1 => format!("{streams} ({})", stage.label),
-            _ => streams,
+            (Phase::Measure, Some(n)) if *n > 1 => format!("{level} ({})", stage.label),
+            _ => level,
         }
     };
     manifest.stages.iter().map(name).collect()
-}
-
-/// `1 stream`, `16 streams`.
-pub(crate) fn streams(concurrency: u32) -> String {
-    plural(u64::from(concurrency), "stream")
 }
 
 /// `1 thing`, `1,200 things`.
@@ -38,7 +33,7 @@ mod tests {
 
     #[test]
     fn one_is_singular() {
-        assert_eq!(streams(1), "1 stream");
-        assert_eq!(streams(1_024), "1,024 streams");
+        assert_eq!(plural(1, "stream"), "1 stream");
+        assert_eq!(plural(1_024, "stream"), "1,024 streams");
     }
 }

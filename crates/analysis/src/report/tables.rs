@@ -168,7 +168,7 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
             let rate = |of: fn(&WindowSummary) -> Option<f64>| {
                 Cell::number(window.and_then(of)).titled(basis(stage, window))
             };
-            let value = stage.concurrency.to_string();
+            let value = stage.level.value().to_string();
             let mut row = vec![Cell { text: name.clone(), value, ..Cell::default() }];
             if has_slo {
                 row.push(slo_cell(stage));

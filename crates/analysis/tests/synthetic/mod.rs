@@ -9,8 +9,8 @@ use std::time::Duration;
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample, Failure, FailureCause,
     GpuSample, GpuSource, HostInfo, Manifest, Outcome, Phase, RequestRecord, RunStatus,
-    SCHEMA_VERSION, ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, StageLoad, TelemetryInfo,
-    Timestamp, TokenCount, TokenCountSource,
+    SCHEMA_VERSION, ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, StageLoad,
+    TelemetryInfo, Timestamp, TokenCount, TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions};
 
@@ -70,7 +70,7 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
     for (index, stage) in stages.iter_mut().enumerate() {
         let per_user = if index == 0 { 3 } else { run.requests_per_user };
         let started = now;
-        let load = stage.concurrency;
+        let StageLoad::Concurrency(load) = stage.load else { continue };
         let first = records.len();
         for user in 0..load {
             let mut at = started;

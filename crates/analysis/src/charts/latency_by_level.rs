@@ -1,13 +1,14 @@
-//! TTFT and TPOT percentiles over concurrency.
+//! TTFT and TPOT percentiles over load.
 
 use super::input::{Figure, Quantiles, StagePoint};
 use super::named::{NamedChart, Unit, Words};
-use super::over_concurrency::{Panel, PanelLine, draw};
+use super::over_level::{LoadAxis, Panel, PanelLine, draw};
 use super::palette::Hue;
 use super::text::duration_ms;
 
-/// p50, p95 and p99 of TTFT and TPOT, one point a stage.
-pub fn latency_by_concurrency(stages: &[StagePoint]) -> NamedChart {
+/// p50, p95 and p99 of TTFT and TPOT, one point a stage; of TTFT from schedule too, where that
+/// is known to part from TTFT.
+pub fn latency_by_level(stages: &[StagePoint]) -> NamedChart {
     type Pick = fn(&Quantiles) -> Option<Figure>;
     let percentiles: [(&str, Hue, Pick); 3] = [
         ("p50", Hue::Green, |q| q.p50),
@@ -24,13 +25,21 @@ pub fn latency_by_concurrency(stages: &[StagePoint]) -> NamedChart {
             })
             .collect(),
     };
-    let panels = [panel("TTFT", |s| &s.ttft_ms), panel("TPOT", |s| &s.tpot_ms)];
+    let mut panels = vec![panel("TTFT", |s| &s.ttft_ms)];
+    if stages.iter().any(|s| s.ttft_from_schedule_ms.p50.is_some()) {
+        panels.push(panel("TTFT from schedule", |s| &s.ttft_from_schedule_ms));
+    }
+    panels.push(panel("TPOT", |s| &s.tpot_ms));
     let told: Vec<String> = stages
         .iter()
         .map(|s| {
             let text = |f: Option<Figure>| f.map_or_else(|| "–".into(), |f| duration_ms(f.value));
+            let from_schedule = match s.ttft_from_schedule_ms.p95 {
+                Some(p95) => format!(", from schedule p95 {}", text(Some(p95))),
+                None => String::new(),
+            };
             format!(
-                "{}: TTFT p50 {}, p95 {}, p99 {}; TPOT p50 {}, p95 {}.",
+                "{}: TTFT p50 {}, p95 {}, p99 {}{from_schedule}; TPOT p50 {}, p95 {}.",
                 s.stage,
                 text(s.ttft_ms.p50),
                 text(s.ttft_ms.p95),
@@ -40,20 +49,25 @@ pub fn latency_by_concurrency(stages: &[StagePoint]) -> NamedChart {
             )
         })
         .collect();
+    let axis = LoadAxis::of(stages);
     let words = Words {
-        id: "latency-by-concurrency",
-        title: "Latency over concurrency".into(),
+        id: match axis {
+            LoadAxis::Streams => "latency-by-concurrency",
+            LoadAxis::Rate => "latency-by-rate",
+        },
+        title: format!("Latency over {}", axis.words()),
         note: "TTFT is the wait before an answer begins, TPOT the pace while it is written. \
                Where p99 leaves p50, some users pay for the others."
             .into(),
-        alt: format!("TTFT and TPOT percentiles by concurrency. {}", told.join(" ")),
+        alt: format!("TTFT and TPOT percentiles by {}. {}", axis.words(), told.join(" ")),
     };
-    draw(words, &panels)
+    draw(words, axis, &panels)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use vllm_bench_record::Level;
 
     use super::*;
 
@@ -65,13 +79,11 @@ mod tests {
             p99: Some(Figure { value: 300.0, interval: None, few: true }),
         };
         let stage = StagePoint {
-            stage: "4 streams".into(),
-            concurrency: 4,
             requests: 100,
             ttft_ms: quantiles,
-            ..StagePoint::default()
+            ..StagePoint::new("4 streams", Level::Concurrency(4))
         };
-        let chart = latency_by_concurrency(&[stage]);
+        let chart = latency_by_level(&[stage]);
         let option: Value = serde_json::from_str(&chart.option_json).expect("an option is JSON");
         let names: Vec<_> =
             option["series"].as_array().expect("series").iter().map(|s| &s["name"]).collect();
