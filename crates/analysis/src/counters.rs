@@ -11,20 +11,7 @@ const SAME_START_S: f64 = 1.0;
 /// The counters' deltas over `stage` beside our own counts; `None` when no server was read both
 /// before and after.
 pub(crate) fn of(stage: &StageInfo, rows: &[&RequestRow]) -> Option<ServerCounts> {
-    let pairs: Vec<(&EngineSample, &EngineSample)> = stage
-        .engine_before
-        .iter()
-        .filter_map(|before| {
-            let after = stage
-                .engine_after
-                .iter()
-                .find(|after| after.server_index == before.server_index)?;
-            Some((before, after))
-        })
-        .collect();
-    if pairs.is_empty() || pairs.len() != stage.engine_before.len().max(stage.engine_after.len()) {
-        return None;
-    }
+    let pairs = pairs(stage)?;
     let delta = |counter: fn(&EngineSample) -> Option<u64>| -> Option<u64> {
         pairs.iter().map(|(before, after)| counter(after)?.checked_sub(counter(before)?)).sum()
     };
@@ -42,6 +29,23 @@ pub(crate) fn of(stage: &StageInfo, rows: &[&RequestRow]) -> Option<ServerCounts
         prefix_cache_hits: delta(|s| s.prefix_cache_hits),
         preemptions: delta(|s| s.preemptions),
     })
+}
+
+/// Each server's readings before and after `stage`; `None` when one lacks either.
+pub(crate) fn pairs(stage: &StageInfo) -> Option<Vec<(&EngineSample, &EngineSample)>> {
+    let pairs: Vec<(&EngineSample, &EngineSample)> = stage
+        .engine_before
+        .iter()
+        .filter_map(|before| {
+            let after = stage
+                .engine_after
+                .iter()
+                .find(|after| after.server_index == before.server_index)?;
+            Some((before, after))
+        })
+        .collect();
+    let servers = stage.engine_before.len().max(stage.engine_after.len());
+    (servers > 0 && pairs.len() == servers).then_some(pairs)
 }
 
 /// Requests that a server ended, however; `None` when it exports no such counter.

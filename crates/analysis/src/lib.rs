@@ -70,4 +70,4 @@ pub use stage::{
 };
 pub use stat::{Percentile, Stat};
 pub use summary::{Methods, RunFacts, RunTotals, Summary};
-pub use time_split::{TimePart, TimeSplit};
+pub use time_split::{TimePart, TimeSplit, TimeSplitSource};

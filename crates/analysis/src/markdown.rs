@@ -7,7 +7,7 @@ use crate::stage::{FiguresFrom, StageSummary};
 use crate::stat::Percentile;
 use crate::summary::Summary;
 use crate::text::{self, NONE};
-use crate::time_split::{PARTS, STATISTICS, SUM};
+use crate::time_split::{PARTS, SUM, UNEQUAL, notes};
 
 /// The whole summary: the run, one table of stages, one of distributions, where the time went, the verdict.
 pub fn document(summary: &Summary) -> String {
@@ -20,7 +20,9 @@ pub fn document(summary: &Summary) -> String {
     if let Some(table) = time_split(summary) {
         out.push_str("\n## Where the time went, ms\n\n");
         out.push_str(&table);
-        out.push_str("\nOf the completed requests that carry the server's own timings. Means add up, medians do not.\n");
+        for note in notes(summary) {
+            out.push_str(&format!("\n{}\n", escape(&note)));
+        }
     }
     out.push_str("\n## Verdict\n\n");
     for check in &summary.verdict.checks {
@@ -123,18 +125,27 @@ fn distributions(summary: &Summary) -> String {
     table(&columns)
 }
 
-/// A line for the means and one for the medians of each stage that has them; `None` without any.
+/// A line for the means and, where there are any, one for the medians of each stage; `None` without any.
 fn time_split(summary: &Summary) -> Option<String> {
     let parts = || PARTS.iter().chain([&SUM]);
-    let names = ["stage", "of", "n"].into_iter().chain(parts().map(|p| p.name));
+    let names = ["stage", "of", "told by", "n"].into_iter().chain(parts().map(|p| p.name));
+    let beside = ["front end alone", "decode seen by the client"];
     let mut columns: Vec<Vec<String>> =
-        names.chain(["decode seen by the client"]).map(|name| vec![name.to_owned()]).collect();
+        names.chain(beside).map(|name| vec![name.to_owned()]).collect();
     for stage in &summary.stages {
         let Some(split) = &stage.time_split else { continue };
-        for (statistic, of) in STATISTICS {
-            let mut row = vec![escape(&stage.label), statistic.into(), text::count(split.requests)];
-            row.extend(parts().map(|part| text::ms(of((part.of)(split)))));
-            row.push(text::ms(of(split.client_decode_ns)));
+        let mark = if split.difference().is_some() { UNEQUAL } else { "" };
+        let ms = |ns: Option<f64>| ns.map_or_else(|| NONE.into(), text::ms);
+        for (statistic, of) in split.statistics() {
+            let mut row = vec![
+                escape(&stage.label),
+                statistic.into(),
+                split.source.as_str().into(),
+                format!("{}{mark}", text::count(split.requests)),
+            ];
+            row.extend(parts().map(|part| ms(of((part.of)(split)))));
+            row.push(ms(split.front_end_ns.and_then(of)));
+            row.push(ms(of(split.client_decode_ns)));
             columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
         }
     }

@@ -292,6 +292,34 @@ fn throttling_counts_within_measured_stages_only() {
 }
 
 #[test]
+fn each_gpu_is_one_process_s() {
+    let kind = CheckKind::GpuShared;
+    let sample = |gpu_index, ms, processes| GpuSample { gpu_index, processes, ..gpu(ms, 0) };
+    let with = |samples: &[(u32, u64, Option<u32>)]| {
+        let samples: Vec<_> = samples.iter().map(|(i, ms, p)| sample(*i, *ms, *p)).collect();
+        move |run: &mut Run| run.gpu = samples
+    };
+    let one = Some(1);
+    expect(kind, CheckStatus::Pass, "one on the GPU", with(&[(0, 10, one), (0, 20, one)]));
+    expect(kind, CheckStatus::Pass, "each of 2 GPUs", with(&[(0, 10, one), (1, 10, one)]));
+    let idle = [(0, 10, one), (1, 10, Some(0)), (2, 10, Some(0))];
+    expect(kind, CheckStatus::Pass, "one on 1 GPU, none on 2 more", with(&idle));
+    // After the measured stage nobody looks.
+    expect(kind, CheckStatus::Pass, "one on the GPU", with(&[(0, 10, one), (0, 80_000, Some(3))]));
+    let guest = [(0, 10, one), (1, 10, one), (1, 20, Some(3)), (1, 30, one)];
+    expect(kind, CheckStatus::Warn, "up to 3 processes on GPU 1", with(&guest));
+    let both = [(0, 10, Some(2)), (1, 10, Some(2))];
+    expect(kind, CheckStatus::Warn, "on GPU 1, more than one on 1 other GPU", with(&both));
+    expect(kind, CheckStatus::Warn, "0 to 1 on GPU 0", with(&[(0, 10, one), (0, 20, Some(0))]));
+    expect(kind, CheckStatus::Unknown, "shows no process", with(&[(0, 10, Some(0))]));
+    expect(kind, CheckStatus::Unknown, "does not tell", with(&[(0, 10, None)]));
+    expect(kind, CheckStatus::Unknown, "no GPU was sampled", with(&[]));
+    expect(kind, CheckStatus::Unknown, "simulated", |run| {
+        run.gpu[0].source = GpuSource::Simulated;
+    });
+}
+
+#[test]
 fn short_windows_and_few_samples_are_doubted() {
     expect(CheckKind::Samples, CheckStatus::Warn, "p99 of 1 and p95 of 0 of 1 stage", |run| {
         run.requests.truncate(661)

@@ -2,16 +2,21 @@
 
 mod common;
 
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use vllm_bench_record::{
-    ChunkArrival, ChunkTokenSource, Failure, FailureCause, Outcome, RequestRecord, ServerTimings,
-    Timestamp, TokenCount, TokenCountSource, columns::requests as c,
+    ChunkArrival, ChunkTokenSource, EngineSample, Failure, FailureCause, GpuSample, Outcome,
+    RequestRecord, ServerTimings, Timestamp, TokenCount, TokenCountSource, columns::requests as c,
 };
 use vllm_bench_storage::{Table, Writer, WriterOptions, read};
 
@@ -119,6 +124,43 @@ fn samples_come_back_equal() {
     assert_eq!(read::engine(&run).expect("readable"), engine);
     assert_eq!(read::requests(&run).expect("readable"), []);
     assert!(!handle.gpu(gpu), "a finished writer takes nothing");
+}
+
+/// Rewrites a part without the columns `added` to a table later.
+fn rewrite_without(part: &Path, added: impl Fn(&str) -> bool) {
+    let file = File::open(part).expect("it is there");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
+    let metadata = reader.metadata().file_metadata().key_value_metadata().cloned();
+    let fields = reader.schema().fields().iter().enumerate();
+    let kept: Vec<_> = fields.filter(|(_, f)| !added(f.name())).map(|(i, _)| i).collect();
+    assert!(kept.len() < reader.schema().fields().len(), "something is left out");
+    let batches: Vec<_> = reader.build().expect("readable").map(|b| b.expect("readable")).collect();
+    let batches: Vec<_> = batches.iter().map(|b| b.project(&kept).expect("columns")).collect();
+    let properties = WriterProperties::builder().set_key_value_metadata(metadata).build();
+    let file = File::create(part).expect("writable");
+    let mut writer =
+        ArrowWriter::try_new(file, batches[0].schema(), Some(properties)).expect("a writer");
+    batches.iter().for_each(|b| writer.write(b).expect("written"));
+    writer.close().expect("whole");
+}
+
+#[test]
+fn parts_of_before_a_column_was_added_are_read_without_it() {
+    let results = tempfile::tempdir().expect("a temporary folder");
+    let run = common::create(results.path());
+    let writer = Writer::start(&run, common::options()).expect("a thread");
+    writer.gpu(vec![common::gpu(2)]);
+    writer.engine(vec![common::engine(2)]);
+    writer.finish().expect("all written");
+    let part = |table| read::parts(&run, table).expect("a folder").remove(0);
+    rewrite_without(&part(Table::Gpu), |name| name == "processes");
+    rewrite_without(&part(Table::Engine), |name| {
+        ["_sum_s", "_time_count", "ttft_count", "latency_count"].iter().any(|e| name.ends_with(e))
+    });
+    let gpu = GpuSample { processes: None, ..common::gpu(2) };
+    assert_eq!(read::gpu(&run).expect("readable"), [gpu]);
+    let engine = EngineSample { queue_time: None, e2e_latency: None, ..common::engine(2) };
+    assert_eq!(read::engine(&run).expect("readable"), [engine]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::kit;
 use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
 use super::palette::Hue;
 use super::text::{count, duration_ms, number};
+use crate::time_split::TimeSplitSource;
 
 /// The mean time of one stage's requests, in parts.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct TimeShare {
     pub stage: String,
     /// Requests behind it.
     pub requests: u64,
+    /// Who tells the server's part.
+    pub source: TimeSplitSource,
     /// Each part's name and mean, in the order of time.
     pub parts_ms: [(&'static str, f64); 6],
     /// What they add up to.
@@ -85,14 +88,22 @@ fn lines(stage: &TimeShare, ms: f64) -> Vec<String> {
         stage.stage.clone(),
         format!("{}{share}", duration_ms(ms)),
         format!("{} in all, mean of {} requests", duration_ms(stage.sum_ms), count(stage.requests)),
+        format!("the server's part by its {}", told_by(stage.source)),
     ]
+}
+
+fn told_by(source: TimeSplitSource) -> &'static str {
+    match source {
+        TimeSplitSource::Answers => "answers' timings",
+        TimeSplitSource::Histograms => "histograms over the stage",
+    }
 }
 
 fn alt(stages: &[TimeShare]) -> String {
     let stage = |s: &TimeShare| {
         let parts: Vec<String> =
             s.parts_ms.iter().map(|(name, ms)| format!("{name} {}", duration_ms(*ms))).collect();
-        format!("{}: {}", s.stage, parts.join(", "))
+        format!("{}, by the server's {}: {}", s.stage, told_by(s.source), parts.join(", "))
     };
     let stages: Vec<String> = stages.iter().map(stage).collect();
     format!("Mean time of a request in parts, one bar a stage. {}.", stages.join("; "))
@@ -107,6 +118,7 @@ mod tests {
         let stage = |name: &str, rest| TimeShare {
             stage: name.into(),
             requests: 12,
+            source: TimeSplitSource::Histograms,
             parts_ms: [
                 ("client wait", 1.0),
                 ("network and front end", 2.0),
@@ -126,6 +138,11 @@ mod tests {
         assert_eq!(option["yAxis"]["axisLabel"]["overflow"], "truncate");
         assert_eq!(chart.hover.lines[3][1][1], "40.0 ms (40.0 %)");
         assert_eq!(chart.hover.lines[5][1][1], "−3.00 ms (−3.00 %)");
-        assert!(chart.alt.contains("4 streams: client wait 1.00 ms"), "{}", chart.alt);
+        assert_eq!(
+            chart.hover.lines[3][1][3],
+            "the server's part by its histograms over the stage"
+        );
+        let alt = "4 streams, by the server's histograms over the stage: client wait 1.00 ms";
+        assert!(chart.alt.contains(alt), "{}", chart.alt);
     }
 }

@@ -85,7 +85,7 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
     Definition {
         id: "network",
         name: "Network and front end",
-        text: "The client's TTFT without the server's queue and prefill: the way there and back, HTTP, tokenizing and detokenizing, and what this program read late. It is found by subtraction.",
+        text: "The client's TTFT without the server's queue and prefill: the way there and back, HTTP, tokenizing and detokenizing, and what this program read late. It is found by subtraction. Front end alone, where the server's histograms tell, is what of it passed in the API server.",
     },
     Definition {
         id: "queue",

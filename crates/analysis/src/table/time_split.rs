@@ -1,10 +1,10 @@
-//! Where the time went: a line for the means and one for the medians of each stage.
+//! Where the time went: a line for the means and, where answers tell, one for the medians of each stage.
 
 use crate::summary::Summary;
 use crate::table::grid::{Cell, Column, Grid};
 use crate::table::{Look, Tone};
-use crate::text;
-use crate::time_split::{PARTS, STATISTICS, SUM, Statistic, TimeSplit};
+use crate::text::{self, NONE};
+use crate::time_split::{PARTS, SUM, Statistic, TimeSplit, UNEQUAL, notes};
 
 /// Nothing when no stage tells.
 pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
@@ -25,10 +25,12 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
         left: false,
     }));
     let mut lines = Grid { head: Tone::Strong, columns, rows }.lines(look);
-    let note = "  network: and front end, both ways; queue, prefill and decode by the server; rest: \
-                what does not add up; E2E from schedule. Means add up, medians do not.";
-    let wrapped = text::wrap(note, look.columns(), 4);
-    lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
+    let columns = "network: and front end, both ways; queue, prefill and decode by the server; rest: \
+                   what does not add up; E2E from schedule.";
+    for note in std::iter::once(columns.to_owned()).chain(notes(summary)) {
+        let wrapped = text::wrap(&format!("  {note}"), look.columns(), 4);
+        lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
+    }
     lines
 }
 
@@ -38,10 +40,15 @@ fn stage(label: &str, split: &TimeSplit) -> Vec<Vec<Cell>> {
             0 => (text::shown(label, false), text::fit_count(split.requests, 5)),
             _ => Default::default(),
         };
+        let name = match split.difference() {
+            Some(_) => format!("{name}{UNEQUAL}"),
+            None => name.to_owned(),
+        };
+        let ms = |ns: Option<f64>| ns.map_or_else(|| NONE.into(), |ns| text::fit(ns / 1e6, 7));
         let mut cells = vec![Cell::new(label), Cell::new(name), Cell::new(n)];
         let parts = PARTS.iter().chain([&SUM]);
-        cells.extend(parts.map(|part| Cell::new(text::fit(of((part.of)(split)) / 1e6, 7))));
+        cells.extend(parts.map(|part| Cell::new(ms(of((part.of)(split))))));
         cells
     };
-    STATISTICS.into_iter().enumerate().map(row).collect()
+    split.statistics().enumerate().map(row).collect()
 }

@@ -240,7 +240,8 @@ pub(super) fn gpu_shared(dataset: &Dataset) -> Check {
         let others = crowded.count() as u64 - 1;
         let mut figure = format!("up to {most} processes on GPU {gpu}");
         if others > 0 {
-            figure += &format!(", more than one on {} others", text::count(others));
+            figure +=
+                &format!(", more than one on {}", text::of(others, "other GPU", "other GPUs"));
         }
         return doubt(
             kind,

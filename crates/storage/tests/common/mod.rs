@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use vllm_bench_record::{
-    ChunkArrival, ChunkTokenSource, EngineSample, GpuSample, GpuSource, Manifest, Outcome,
-    RequestRecord, Timestamp, TokenCount, TokenCountSource,
+    ChunkArrival, ChunkTokenSource, EngineSample, GpuSample, GpuSource, HistogramTotals, Manifest,
+    Outcome, RequestRecord, Timestamp, TokenCount, TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, WriterOptions};
 
@@ -90,6 +90,8 @@ pub(crate) fn engine(n: u64) -> EngineSample {
         running: Some(4.0),
         kv_cache_usage: Some(0.25),
         generation_tokens: Some(n * 100),
+        queue_time: Some(HistogramTotals { sum_s: n as f64 * 0.01, count: n }),
+        e2e_latency: (n % 2 == 0).then_some(HistogramTotals { sum_s: 1.0, count: n }),
         ..EngineSample::default()
     }
 }
