@@ -55,6 +55,7 @@ mod transport;
 mod worker;
 
 pub use arrival::{ArrivalProcess, ArrivalSpec, ArrivalTimes, Gamma};
+pub use capture::check_capture;
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vllm_bench_corpus::Corpus;
 use vllm_bench_loadgen::{
     ApiKey, Arrivals, ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
-    Timeouts, Until, run_stage,
+    Timeouts, Until, check_capture, run_stage,
 };
 use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
 use vllm_bench_record::{
@@ -84,7 +84,7 @@ impl Ready {
 /// # Errors
 /// The first thing that makes the run impossible; see [`RunError::problem`].
 pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunError> {
-    let plan = RunPlan::of(&scenario);
+    let plan = RunPlan::of(&scenario)?;
     let corpus = open_corpus(&scenario)?;
     check_enough(&scenario, &plan, corpus.len() as u64)?;
     let corpus_info = corpus_info(&scenario, &corpus);
@@ -97,6 +97,9 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
     }
 
     let client = client_config(&scenario, &options)?;
+    if client.arrivals == Arrivals::Capture {
+        check_capture(&client.targets)?;
+    }
     let mut servers = Vec::new();
     for target in &client.targets {
         servers.push(look_at(&scenario, &client, target)?);
@@ -108,7 +111,7 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
             servers[0].url, other.model, other.url
         ));
     }
-    let spent = check_lengths(&scenario, &corpus, &client, &servers[0], &mut warnings)?;
+    let spent = check_lengths(&scenario, &plan, &corpus, &client, &servers[0], &mut warnings)?;
     compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
     let (counts, clock) = find_counts(&scenario, &client, &model, &mut warnings)?;
     let bodies = BodyWriter::new(&scenario, &model, counts);
@@ -144,7 +147,9 @@ fn check_enough(scenario: &Scenario, plan: &RunPlan, available: u64) -> Result<(
         available,
         needed: needed.least(),
         sum: needed.sum,
-        place: scenario.place().point(scenario.spec.load.closed.span()),
+        place: scenario
+            .place()
+            .point(scenario.spec.load.get_ref().span_of_way(scenario.spec.load.span())),
     })
 }
 
@@ -178,9 +183,9 @@ fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConf
             total: timeouts.total.0,
         },
         keep_answers: scenario.spec.output.answers,
-        workers: scenario.spec.load.workers,
+        workers: scenario.spec.load.get_ref().workers,
         ca_pem,
-        arrivals: match scenario.spec.load.clock {
+        arrivals: match scenario.spec.load.get_ref().clock {
             ClockChoice::Auto => Arrivals::Kernel,
             ClockChoice::Userland => Arrivals::Userland,
             ClockChoice::Capture => Arrivals::Capture,
@@ -266,13 +271,15 @@ fn cache_config(text: &str) -> Option<BTreeMap<String, String>> {
 /// Refuses prompts that do not fit, in the server's own words.
 fn check_lengths(
     scenario: &Scenario,
+    plan: &RunPlan,
     corpus: &Corpus,
     client: &ClientConfig,
     server: &ServerInfo,
     warnings: &mut Vec<String>,
 ) -> Result<Option<usize>, RunError> {
     let Some(limit) = server.max_model_len else { return Ok(None) };
-    let answer = scenario.spec.request.max_tokens.get();
+    let traced = plan.stages.iter().filter_map(|stage| stage.longest_answer).max();
+    let answer = traced.unwrap_or(scenario.spec.request.max_tokens.get());
     if corpus.header().tokens.max.saturating_add(answer) <= limit {
         return Ok(None);
     }
@@ -291,7 +298,7 @@ fn check_lengths(
         source,
     })?;
     let bodies = BodyWriter::new(scenario, &server.model, ChunkCounts::Assumed);
-    let (record, _) = send_one(client, bodies.body(&prompt), "preflight-longest")?;
+    let (record, _) = send_one(client, bodies.body(&prompt, answer), "preflight-longest")?;
     match record.outcome {
         // The prompt fits, the answer will not: vLLM ends it at the limit. (Or the
         // corpus was counted by another tokenizer.)

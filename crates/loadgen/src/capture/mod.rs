@@ -20,4 +20,5 @@ mod tap;
 mod trace;
 
 pub(crate) use session::Capture;
+pub use session::check_capture;
 pub(crate) use trace::{Tracked, Tracker};

@@ -19,6 +19,33 @@ use crate::error::LoadError;
 use crate::kernel_clock::WallMap;
 use crate::target::Target;
 
+/// Whether what `targets` send can be captured.
+///
+/// # Errors
+/// For https, whose events cannot be told apart on the wire; where packets may not be captured
+/// ([`LoadError::CapturePermission`]) or cannot be.
+pub fn check_capture(targets: &[Target]) -> Result<(), LoadError> {
+    #[cfg(target_os = "linux")]
+    return check(targets).map(|_tap| ());
+    #[cfg(not(target_os = "linux"))]
+    return Err(plain(targets)
+        .err()
+        .unwrap_or(LoadError::Capture(io::ErrorKind::Unsupported.into())));
+}
+
+#[cfg(target_os = "linux")]
+fn check(targets: &[Target]) -> Result<Tap, LoadError> {
+    plain(targets)?;
+    Tap::open(targets)
+}
+
+fn plain(targets: &[Target]) -> Result<(), LoadError> {
+    match targets.iter().find(|t| t.is_tls()) {
+        Some(target) => Err(LoadError::CaptureTls { url: target.base_url() }),
+        None => Ok(()),
+    }
+}
+
 /// A capture that runs; ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Capture {
@@ -54,31 +81,29 @@ impl Capture {
     /// Begins to capture what `targets` send. Connections opened before are not followed.
     ///
     /// # Errors
-    /// Where packets may not be captured, and for https, whose events cannot be told apart on the wire.
+    /// Those of [`check_capture`].
     pub(crate) fn start(
         targets: &[Target],
         clock: RunClock,
         wall: Option<WallMap>,
     ) -> Result<Self, LoadError> {
-        if let Some(target) = targets.iter().find(|t| t.is_tls()) {
-            return Err(LoadError::CaptureTls { url: target.base_url() });
-        }
+        #[cfg(target_os = "linux")]
+        let tap = check(targets)?;
+        #[cfg(not(target_os = "linux"))]
+        check_capture(targets)?;
         let wall = wall.ok_or_else(|| {
             LoadError::Capture(io::Error::other("the kernel stamps no packets here"))
         })?;
         let (sender, words) = channel();
         let state = State {
             #[cfg(target_os = "linux")]
-            tap: Tap::open(targets)?,
+            tap,
             words,
             flows: Flows::default(),
             unstamped: 0,
             clock,
             wall,
         };
-        if cfg!(not(target_os = "linux")) {
-            return Err(LoadError::Capture(io::ErrorKind::Unsupported.into()));
-        }
         let shared = Arc::new(Shared { state: Mutex::new(state), stop: AtomicBool::new(false) });
         let theirs = Arc::clone(&shared);
         let reader = thread::Builder::new()
