@@ -35,6 +35,8 @@ pub struct Schedule {
     source: Source,
     numbers: Numbers,
     share: Option<Share>,
+    /// Requests yet to come of the whole schedule.
+    left: u64,
 }
 
 impl Schedule {
@@ -49,7 +51,7 @@ impl Schedule {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, numbers: Numbers::default(), share: None }
+        Self { source, numbers: Numbers::default(), share: None, left: u64::MAX }
     }
 
     /// What a trace had so far that is not sent as it stands, for all load generators together.
@@ -58,6 +60,12 @@ impl Schedule {
             Source::Times(_) => LeftOut::default(),
             Source::Trace(replay) => replay.left_out(),
         }
+    }
+
+    /// The first `n` requests of it, before it is shared out.
+    pub fn first(mut self, n: u64) -> Self {
+        self.left = self.left.min(n);
+        self
     }
 
     /// The share of load generator `index` of `of`: every `of`-th session, so that the
@@ -81,6 +89,7 @@ impl Iterator for Schedule {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            self.left = self.left.checked_sub(1)?;
             let request = match &mut self.source {
                 Source::Times(times) => Ok(TraceRequest::at(times.next()?)),
                 Source::Trace(replay) => replay.next()?,
@@ -282,6 +291,8 @@ mod tests {
         };
         assert_eq!((share(0), share(1)), (vec![0, 2, 3, 4], vec![1, 5]));
         assert!(arrivals().share(2, of(2)).is_err());
+        let first: Vec<_> = arrivals().first(3).collect::<Result<_, _>>().expect("right");
+        assert_eq!(first.last().map(|due| due.index), Some(2));
         let third = arrivals().share(1, of(3)).expect("in range");
         let at: Vec<_> = third.map(|due| due.expect("right").at.as_millis()).collect();
         assert_eq!(at, [100, 400, 700]);

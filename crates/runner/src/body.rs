@@ -36,7 +36,6 @@ impl BodyWriter {
         }
         let mut put = |key: &str, value: Value| fixed.insert(key.to_owned(), value);
         put("model", json!(model));
-        put("max_tokens", json!(request.max_tokens));
         put("temperature", json!(request.temperature));
         put("seed", json!(request.seed));
         if let Some(top_p) = request.top_p {
@@ -63,9 +62,10 @@ impl BodyWriter {
         Self { endpoint: scenario.spec.server.endpoint, fixed }
     }
 
-    /// The body that sends `prompt`.
-    pub fn body(&self, prompt: &Prompt) -> Bytes {
+    /// The body that sends `prompt` and asks for at most `max_tokens`.
+    pub fn body(&self, prompt: &Prompt, max_tokens: u32) -> Bytes {
         let mut body = self.fixed.clone();
+        body.insert("max_tokens".into(), json!(max_tokens));
         match self.endpoint {
             Endpoint::Chat => body.insert("messages".into(), json!(prompt.messages)),
             Endpoint::Completions => body.insert("prompt".into(), json!(prompt.text())),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use vllm_bench_record::{Phase, StageLoad};
+use vllm_bench_record::{Calibration, Phase, StageLoad};
 
 use crate::brief::BriefFigures;
 
@@ -12,6 +12,20 @@ use crate::brief::BriefFigures;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunEvent {
+    /// The client's own error is being measured, before the run begins.
+    Calibrating {
+        /// Seconds since its start.
+        elapsed_s: f64,
+        /// How long it is to take, seconds.
+        planned_s: f64,
+        /// Streams that it is measured with.
+        streams: u32,
+    },
+    /// The client's own error was measured.
+    Calibrated {
+        /// What it is.
+        calibration: Calibration,
+    },
     /// The run directory is there.
     RunStarted {
         /// It.

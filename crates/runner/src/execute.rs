@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use vllm_bench_loadgen::{LoadEvent, StageReport, StopHandle, run_stage};
+use vllm_bench_loadgen::{
+    LoadEvent, PreparedRequest, ScheduleError, StageReport, StopHandle, run_stage,
+};
 use vllm_bench_record::{
     EngineSample, Manifest, RunClock, RunStatus, SCHEMA_VERSION, ScenarioInfo, StageInfo,
 };
@@ -15,7 +17,8 @@ use crate::event::RunEvent;
 use crate::host::host_info;
 use crate::preflight::Ready;
 use crate::samplers::{Samplers, engine_source};
-use crate::source::PromptSource;
+use crate::scenario_error::ScenarioError;
+use crate::source::{Paced, PromptSource};
 
 /// What a run leaves.
 #[derive(Debug)]
@@ -229,6 +232,9 @@ impl Run<'_> {
             }
             source.give_back(report.unsent);
             self.run_dir.write_manifest(&self.manifest)?;
+            if let Some(error) = source.take_schedule_error() {
+                return Err(self.broken_schedule(error));
+            }
             if let Some(source) = source.take_error() {
                 let span = ready.scenario.spec.corpus.file.span();
                 let place = ready.scenario.place().point(span);
@@ -247,49 +253,52 @@ impl Run<'_> {
     ) -> Result<StageReport, RunError> {
         let planned = &self.ready.plan.stages[index];
         let (stage, info) = (planned.stage, planned.info.clone());
+        let requests: Box<dyn Iterator<Item = PreparedRequest> + Send> = match &planned.pace {
+            None => Box::new(source),
+            Some(pace) => {
+                let schedule = pace.schedule().map_err(|error| self.broken_schedule(error))?;
+                Box::new(Paced::new(source, schedule))
+            }
+        };
         let mut started = self.clock.now();
         let wanted = stage.load.connections();
         let mut connections = wanted;
-        let report = run_stage(
-            &self.ready.client,
-            stage,
-            source.by_ref(),
-            self.clock,
-            self.stop,
-            |event| match event {
-                LoadEvent::StageStarted { at, connections: open } => {
-                    started = at;
-                    connections = open;
-                    on_event(RunEvent::StageStarted {
-                        index,
-                        stage: info.label.clone(),
-                        phase: info.phase,
-                        load: info.load.clone(),
-                        planned_requests: info.planned_requests,
-                        duration_s: stage.until.duration.map(|d| d.as_secs_f64()),
-                    });
+        let report =
+            run_stage(&self.ready.client, stage, requests, self.clock, self.stop, |event| {
+                match event {
+                    LoadEvent::StageStarted { at, connections: open } => {
+                        started = at;
+                        connections = open;
+                        on_event(RunEvent::StageStarted {
+                            index,
+                            stage: info.label.clone(),
+                            phase: info.phase,
+                            load: info.load.clone(),
+                            planned_requests: info.planned_requests,
+                            duration_s: stage.until.duration.map(|d| d.as_secs_f64()),
+                        });
+                    }
+                    LoadEvent::RequestFinished(record) => {
+                        brief.add(&record);
+                        self.writer.request(*record);
+                    }
+                    LoadEvent::Tick(live) => {
+                        self.load.set(live.in_flight);
+                        let ttft = brief.ttft_ms();
+                        on_event(RunEvent::Progress {
+                            index,
+                            elapsed_s: self.clock.now().since(started).as_secs_f64(),
+                            finished: brief.finished(),
+                            failed: brief.failed(),
+                            in_flight: live.in_flight,
+                            tokens: live.tokens,
+                            ttft_p50_ms: ttft.map(|t| t.0),
+                            ttft_p95_ms: ttft.map(|t| t.1),
+                        });
+                    }
+                    _ => {}
                 }
-                LoadEvent::RequestFinished(record) => {
-                    brief.add(&record);
-                    self.writer.request(*record);
-                }
-                LoadEvent::Tick(live) => {
-                    self.load.set(live.in_flight);
-                    let ttft = brief.ttft_ms();
-                    on_event(RunEvent::Progress {
-                        index,
-                        elapsed_s: self.clock.now().since(started).as_secs_f64(),
-                        finished: brief.finished(),
-                        failed: brief.failed(),
-                        in_flight: live.in_flight,
-                        tokens: live.tokens,
-                        ttft_p50_ms: ttft.map(|t| t.0),
-                        ttft_p95_ms: ttft.map(|t| t.1),
-                    });
-                }
-                _ => {}
-            },
-        )?;
+            })?;
         self.load.set(0);
         if connections < wanted {
             self.warn(
@@ -307,6 +316,14 @@ impl Run<'_> {
             self.warn(format!("storage: {problem}"), on_event);
         }
         Ok(report)
+    }
+
+    /// The trace was read once before the run; it has changed since.
+    fn broken_schedule(&self, source: ScheduleError) -> RunError {
+        let scenario = &self.ready.scenario;
+        let span = scenario.spec.load.get_ref().span_of_way(scenario.spec.load.span());
+        let place = scenario.place().point(span);
+        ScenarioError::Schedule { place, source: Box::new(source) }.into()
     }
 
     fn warn(&mut self, message: String, on_event: &mut impl FnMut(RunEvent)) {

@@ -15,17 +15,20 @@
 //! closed = { concurrency = [1, 4], requests_per_user = 5 }
 //! "#;
 //! let scenario = Scenario::parse(text, Path::new("smoke.toml"), &["request.max_tokens=32".into()])?;
-//! assert_eq!(RunPlan::of(&scenario).prompts_needed().counted, 25);
+//! assert_eq!(RunPlan::of(&scenario)?.prompts_needed().counted, 25);
 //! # Ok::<(), vllm_bench_runner::ScenarioError>(())
 //! ```
 
 mod body;
 mod brief;
+mod calibrate;
+mod calibrate_load;
 mod error;
 mod event;
 mod execute;
 mod host;
 mod http;
+mod load_spec;
 mod narrate;
 mod overrides;
 mod plan;
@@ -38,16 +41,19 @@ mod units;
 
 pub use body::{BodyWriter, ChunkCounts};
 pub use brief::{Brief, BriefError, BriefFigures};
+pub use calibrate::{CalibrateError, Calibrated, calibrate};
 pub use error::{Problem, RunError};
 pub use event::RunEvent;
 pub use execute::{RunOutcome, execute};
+pub use load_spec::{ClosedSpec, LoadSpec, OpenSpec, Rates, WarmupSpec};
 pub use narrate::{Narrator, Said, brief_table};
-pub use plan::{PlannedStage, PromptsNeeded, RunPlan};
+pub use plan::{Pace, PlannedStage, PromptsNeeded, RunPlan};
 pub use preflight::{Ready, RunOptions, preflight};
 pub use scenario::{
-    ClockChoice, ClosedSpec, CorpusSpec, GpuChoice, LoadSpec, OneOrMany, OutputSpec, RequestSpec,
-    Scenario, ScenarioSpec, ServerSpec, TelemetrySpec, TimeoutSpec, TokenCounts, WarmupSpec,
+    ClockChoice, CorpusSpec, GpuChoice, OneOrMany, OutputSpec, RequestSpec, Scenario, ScenarioSpec,
+    ServerSpec, TelemetrySpec, TimeoutSpec, TokenCounts,
 };
 pub use scenario_error::{Place, ScenarioError};
 pub use units::{HumanDuration, OneOrEach};
+pub use vllm_bench_bench::{TruthCommand, TruthRole};
 pub use vllm_bench_loadgen::{ApiKey, StopHandle};

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use vllm_bench_record::Phase;
+use vllm_bench_record::{Calibration, Phase};
 
 use crate::brief::BriefFigures;
 use crate::event::RunEvent;
@@ -49,6 +49,15 @@ impl Narrator {
     /// What `event` says to people; `None` when nothing.
     pub fn say(&mut self, event: &RunEvent) -> Option<Said> {
         Some(match event {
+            RunEvent::Calibrating { elapsed_s, planned_s, streams } => {
+                let done = (100.0 * elapsed_s / planned_s).min(99.0) as u64;
+                if done == 0 {
+                    let label = "client error".into();
+                    return Some(Said::Begin { label, total: Some(100) });
+                }
+                Said::Update { done, text: format!("measured with {}", streams_of(*streams)) }
+            }
+            RunEvent::Calibrated { calibration } => Said::End { text: calibrated(calibration) },
             RunEvent::StageStarted { stage, planned_requests, duration_s, .. } => {
                 self.recent.clear();
                 self.duration_s = *duration_s;
@@ -104,6 +113,41 @@ impl Narrator {
         }
         text
     }
+}
+
+/// One line on the client's own error.
+fn calibrated(found: &Calibration) -> String {
+    format!(
+        "TTFT p99 {}, ITL p99 {} at {} × {:.0} tok/s; this host takes in up to {} tok/s",
+        micros(found.ttft_error.p99_ns),
+        micros(found.itl_error.p99_ns),
+        streams_of(found.streams),
+        found.tokens_per_second / f64::from(found.streams.max(1)),
+        thousands(found.max_tokens_per_second),
+    )
+}
+
+fn micros(ns: f64) -> String {
+    let us = ns / 1e3;
+    if us < 10.0 { format!("{us:.1} µs") } else { format!("{us:.0} µs") }
+}
+
+fn streams_of(n: u32) -> String {
+    format!("{n} stream{}", if n == 1 { "" } else { "s" })
+}
+
+/// To two digits that say something: `190,000`.
+fn thousands(figure: f64) -> String {
+    let unit = 10_f64.powf((figure.max(1.0).log10().floor() - 1.0).max(0.0));
+    let digits = format!("{:.0}", (figure / unit).round() * unit);
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn finished(phase: Phase, elapsed_s: f64, figures: &BriefFigures) -> String {
@@ -220,6 +264,43 @@ mod tests {
                 example: "\u{1b}[31mx\ny".repeat(40),
             }],
             slo_met: Some(false),
+        }
+    }
+
+    #[test]
+    fn the_client_error_is_one_line() {
+        let quantiles =
+            |p99_ns| vllm_bench_record::ErrorQuantiles { count: 9, p50_ns: 1.0, p99_ns };
+        let calibration = Calibration {
+            streams: 64,
+            tokens_per_second: 6_400.0,
+            events: 12_800,
+            coalesced: 3,
+            arrival_error: quantiles(1.0),
+            ttft_error: quantiles(9_240.0),
+            itl_error: quantiles(12_400.0),
+            max_tokens_per_second: 187_654.0,
+            cpu_ns_per_token: 5_000.0,
+            seconds: 2.9,
+        };
+        let mut narrator = Narrator::default();
+        let calibrating =
+            |elapsed_s| RunEvent::Calibrating { elapsed_s, planned_s: 2.7, streams: 1 };
+        let begun = narrator.say(&calibrating(0.0));
+        assert!(matches!(begun, Some(Said::Begin { total: Some(100), .. })), "{begun:?}");
+        let done = Some(Said::Update { done: 50, text: "measured with 1 stream".into() });
+        assert_eq!(narrator.say(&calibrating(1.35)), done);
+        assert_eq!(
+            narrator.say(&RunEvent::Calibrated { calibration }),
+            Some(Said::End {
+                text: "TTFT p99 9.2 µs, ITL p99 12 µs at 64 streams × 100 tok/s; this host takes \
+                       in up to 190,000 tok/s"
+                    .into()
+            })
+        );
+        for (figure, text) in [(0.4, "0"), (7.0, "7"), (999.0, "1,000"), (1_234_567.0, "1,200,000")]
+        {
+            assert_eq!(thousands(figure), text);
         }
     }
 

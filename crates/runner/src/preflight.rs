@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use vllm_bench_bench::TruthCommand;
 use vllm_bench_corpus::Corpus;
 use vllm_bench_loadgen::{
     ApiKey, Arrivals, ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
@@ -16,6 +17,7 @@ use vllm_bench_record::{
 };
 
 use crate::body::{BodyWriter, ChunkCounts};
+use crate::calibrate_load::Probed;
 use crate::error::RunError;
 use crate::http::Http;
 use crate::plan::RunPlan;
@@ -28,6 +30,9 @@ pub struct RunOptions {
     pub results_dir: PathBuf,
     /// Bearer key of the servers.
     pub api_key: Option<ApiKey>,
+    /// A program that plays the truth server, usually the caller's own file (see
+    /// [`calibrate`](crate::calibrate)); without one the client's own error is not measured.
+    pub truth: Option<TruthCommand>,
 }
 
 /// A scenario that can be run: corpus open, servers there, model known, plan feasible.
@@ -40,6 +45,7 @@ pub struct Ready {
     pub(crate) client: ClientConfig,
     pub(crate) bodies: BodyWriter,
     pub(crate) spent: Option<usize>,
+    pub(crate) probed: Probed,
     /// The corpus, as the manifest tells it.
     pub corpus_info: CorpusInfo,
     /// The servers.
@@ -113,7 +119,7 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
     }
     let spent = check_lengths(&scenario, &plan, &corpus, &client, &servers[0], &mut warnings)?;
     compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
-    let (counts, clock) = find_counts(&scenario, &client, &model, &mut warnings)?;
+    let (counts, clock, probed) = find_counts(&scenario, &client, &model, &mut warnings)?;
     let bodies = BodyWriter::new(&scenario, &model, counts);
     Ok(Ready {
         scenario,
@@ -123,6 +129,7 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
         client,
         bodies,
         spent,
+        probed,
         corpus_info,
         servers,
         counts,
@@ -359,7 +366,7 @@ fn find_counts(
     client: &ClientConfig,
     model: &str,
     warnings: &mut Vec<String>,
-) -> Result<(ChunkCounts, ClockSource), RunError> {
+) -> Result<(ChunkCounts, ClockSource, Probed), RunError> {
     let tries: &[ChunkCounts] = match scenario.spec.request.token_counts {
         _ if !client.stream => &[ChunkCounts::Assumed],
         TokenCounts::Auto => {
@@ -371,6 +378,7 @@ fn find_counts(
     };
     let mut refusal = None;
     let mut clock = ClockSource::Userland;
+    let mut probed = Probed::default();
     for (n, &counts) in tries.iter().enumerate() {
         let bodies = BodyWriter::new(scenario, model, counts);
         let nonce = format!("{:x}-{n}", RunClock::start().wall_start_unix_ns());
@@ -386,6 +394,9 @@ fn find_counts(
             }
             clock = ClockSource::Capture;
         }
+        if record.outcome == Outcome::Completed {
+            probed = Probed { ttft: record.ttft(), tpot: record.tpot() };
+        }
         match (&record.outcome, record.chunk_token_source) {
             (Outcome::Completed, source) => {
                 let told = match counts {
@@ -399,7 +410,7 @@ fn find_counts(
                             "the server does not tell the tokens of a chunk: each chunk counts as one token in ITL".into(),
                         );
                     }
-                    return Ok((counts, clock));
+                    return Ok((counts, clock, probed));
                 }
             }
             (Outcome::Failed(failure), _) if failure.cause == FailureCause::HttpStatus => {
@@ -420,7 +431,7 @@ fn find_counts(
             warnings.push(
                 "the server does not tell the tokens of a chunk as asked: each chunk counts as one token in ITL".into(),
             );
-            Ok((tries[0], clock))
+            Ok((tries[0], clock, probed))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The scenario file: what to ask, of whom, how hard, and what would be good enough.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -9,8 +9,9 @@ use toml::Spanned;
 use vllm_bench_protocol::Endpoint;
 use vllm_bench_record::Slo;
 
+use crate::load_spec::{self, LoadSpec};
 use crate::scenario_error::{Place, ScenarioError};
-use crate::units::{HumanDuration, OneOrEach};
+use crate::units::HumanDuration;
 
 /// A scenario as it will be run: the file with its overrides applied.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub struct ScenarioSpec {
     #[serde(default)]
     pub request: RequestSpec,
     /// How hard.
-    pub load: LoadSpec,
+    pub load: Spanned<LoadSpec>,
     /// What is good enough: `ttft_p95 = "2s"`.
     #[serde(default)]
     pub slo: BTreeMap<String, Spanned<String>>,
@@ -172,21 +173,6 @@ pub enum TokenCounts {
     Assumed,
 }
 
-/// `[load]`: how hard.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoadSpec {
-    /// Requests sent before anything is measured.
-    pub warmup: Option<WarmupSpec>,
-    /// A closed loop: levels of concurrency, each user one request in flight.
-    pub closed: Spanned<ClosedSpec>,
-    /// Load-generator threads; one a CPU where absent.
-    pub workers: Option<NonZeroUsize>,
-    /// How arrivals are stamped.
-    #[serde(default)]
-    pub clock: ClockChoice,
-}
-
 /// How arrivals are stamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -199,30 +185,6 @@ pub enum ClockChoice {
     /// By the kernel, each event's own segment, through a packet capture: exact even where
     /// several events came in one read. Plain HTTP, and the capability `NET_RAW`.
     Capture,
-}
-
-/// `warmup = { requests = 16 }`.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WarmupSpec {
-    /// Prompts spent.
-    pub requests: NonZeroU32,
-    /// Users; the first level's, but at most `requests`, where absent.
-    pub concurrency: Option<NonZeroU32>,
-}
-
-/// `closed = { concurrency = [1, 4], requests_per_user = 10 }`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClosedSpec {
-    /// Users of each level.
-    pub concurrency: OneOrEach,
-    /// Requests of each level, in all.
-    pub requests: Option<OneOrEach>,
-    /// Requests of each user.
-    pub requests_per_user: Option<OneOrEach>,
-    /// Longest time of each level; what is in flight then is waited for.
-    pub duration: Option<HumanDuration>,
 }
 
 /// `[timeouts]`: limits of one request.
@@ -337,7 +299,7 @@ impl Scenario {
             if overrides.is_empty() { error } else { error.with_overrides(overrides) }
         })?;
         let at = Place::new(path, &resolved);
-        check_closed(&spec, &at)?;
+        load_spec::check(&spec.load, &at)?;
         check_corner_cases(&spec, &at)?;
         let mut slos = Vec::new();
         for (name, limit) in &spec.slo {
@@ -362,34 +324,6 @@ impl Scenario {
 
 fn parse_spec(text: &str) -> Result<ScenarioSpec, toml::de::Error> {
     toml::from_str(text)
-}
-
-fn check_closed(spec: &ScenarioSpec, at: &Place<'_>) -> Result<(), ScenarioError> {
-    let closed = spec.load.closed.get_ref();
-    let fail = |message: String| Err(at.at(spec.load.closed.span(), message));
-    if closed.requests.is_none() && closed.requests_per_user.is_none() && closed.duration.is_none()
-    {
-        return fail(
-            "closed needs an end: requests, requests_per_user or duration (duration may go with either)"
-                .into(),
-        );
-    }
-    if closed.requests.is_some() && closed.requests_per_user.is_some() {
-        return fail("closed takes requests or requests_per_user, not both".into());
-    }
-    let levels = closed.concurrency.levels().unwrap_or(1);
-    for (key, list) in
-        [("requests", &closed.requests), ("requests_per_user", &closed.requests_per_user)]
-    {
-        if let Some(n) = list.as_ref().and_then(OneOrEach::levels)
-            && n != levels
-        {
-            return fail(format!(
-                "{key} has {n} numbers for {levels} levels of concurrency; give one number, or one a level"
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn check_corner_cases(spec: &ScenarioSpec, at: &Place<'_>) -> Result<(), ScenarioError> {

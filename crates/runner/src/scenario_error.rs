@@ -28,6 +28,15 @@ pub enum ScenarioError {
         /// What is wrong and what would be right.
         message: String,
     },
+    /// Its arrivals make no schedule, or its trace cannot be replayed.
+    #[error("{place}")]
+    Schedule {
+        /// Where the scenario says so.
+        place: String,
+        /// What is wrong, with the trace's own line and column.
+        #[source]
+        source: Box<vllm_bench_loadgen::ScheduleError>,
+    },
     /// An override is not right.
     #[error("--set {given}: {message}")]
     Override {

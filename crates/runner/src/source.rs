@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use vllm_bench_corpus::{Corpus, CorpusError};
-use vllm_bench_loadgen::PreparedRequest;
+use vllm_bench_loadgen::{Due, PreparedRequest, Schedule, ScheduleError};
 
 use crate::body::BodyWriter;
 
@@ -20,6 +20,7 @@ pub(crate) struct PromptSource<'a> {
     next: usize,
     returned: VecDeque<PreparedRequest>,
     error: Option<CorpusError>,
+    schedule_error: Option<ScheduleError>,
 }
 
 impl<'a> PromptSource<'a> {
@@ -39,6 +40,7 @@ impl<'a> PromptSource<'a> {
             next: 0,
             returned: VecDeque::new(),
             error: None,
+            schedule_error: None,
         }
     }
 
@@ -53,14 +55,54 @@ impl<'a> PromptSource<'a> {
     pub(crate) fn take_error(&mut self) -> Option<CorpusError> {
         self.error.take()
     }
+
+    /// Why a schedule could not be read on, if that is why it ended.
+    pub(crate) fn take_schedule_error(&mut self) -> Option<ScheduleError> {
+        self.schedule_error.take()
+    }
 }
 
 impl Iterator for PromptSource<'_> {
     type Item = PreparedRequest;
 
     fn next(&mut self) -> Option<PreparedRequest> {
+        self.request(None)
+    }
+}
+
+/// The prompts of an open-loop stage, each with the time when it is due.
+#[derive(Debug)]
+pub(crate) struct Paced<'s, 'a> {
+    prompts: &'s mut PromptSource<'a>,
+    schedule: Schedule,
+}
+
+impl<'s, 'a> Paced<'s, 'a> {
+    pub(crate) const fn new(prompts: &'s mut PromptSource<'a>, schedule: Schedule) -> Self {
+        Self { prompts, schedule }
+    }
+}
+
+impl Iterator for Paced<'_, '_> {
+    type Item = PreparedRequest;
+
+    fn next(&mut self) -> Option<PreparedRequest> {
+        match self.schedule.next()? {
+            Ok(due) => self.prompts.request(Some(&due)),
+            Err(error) => {
+                self.prompts.schedule_error = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl PromptSource<'_> {
+    /// The next prompt, as `due` wants it.
+    fn request(&mut self, due: Option<&Due>) -> Option<PreparedRequest> {
+        let at = due.map(|due| due.at);
         if let Some(request) = self.returned.pop_front() {
-            return Some(request);
+            return Some(PreparedRequest { due: at, ..request });
         }
         if self.spent == Some(self.next) {
             self.next += 1;
@@ -77,14 +119,16 @@ impl Iterator for PromptSource<'_> {
             }
         };
         self.next += 1;
+        // A trace says how long each answer is.
+        let max_tokens = due.and_then(|due| due.output_tokens).unwrap_or(self.max_tokens);
         Some(PreparedRequest {
             request_id: format!("{}-{index}", self.id_prefix),
             session: index as u32,
             turn: 0,
-            body: self.bodies.body(&prompt),
+            body: self.bodies.body(&prompt, max_tokens),
             prompt_tokens: Some(prompt.tokens),
-            max_tokens: Some(self.max_tokens),
-            due: None,
+            max_tokens: Some(max_tokens),
+            due: at,
             prompt_id: prompt.id,
         })
     }
