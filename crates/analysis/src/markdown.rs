@@ -129,7 +129,7 @@ fn distributions(summary: &Summary) -> String {
 fn time_split(summary: &Summary) -> Option<String> {
     let parts = || PARTS.iter().chain([&SUM]);
     let names = ["stage", "of", "told by", "n"].into_iter().chain(parts().map(|p| p.name));
-    let beside = ["front end alone", "decode seen by the client"];
+    let beside = ["front end alone", "outside the server", "decode seen by the client"];
     let mut columns: Vec<Vec<String>> =
         names.chain(beside).map(|name| vec![name.to_owned()]).collect();
     for stage in &summary.stages {
@@ -145,6 +145,7 @@ fn time_split(summary: &Summary) -> Option<String> {
             ];
             row.extend(parts().map(|part| ms(of((part.of)(split)))));
             row.push(ms(split.front_end_ns.and_then(of)));
+            row.push(ms(split.outside_ns.and_then(of)));
             row.push(ms(of(split.client_decode_ns)));
             columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
         }

@@ -68,6 +68,11 @@ pub struct TimeSplit {
     /// answers tell, and where that histogram is of other requests.
     #[serde(default)]
     pub front_end_ns: Option<TimePart>,
+    /// What passed outside of the server: E2E from sending − `e2e_request_latency_seconds`. A first
+    /// token that is held up, and caught up with by the rest, is in network and front end and taken
+    /// off again in `rest_ns`; it is not in this. Beside them, in no sum. `None` as `front_end_ns`.
+    #[serde(default)]
+    pub outside_ns: Option<TimePart>,
 }
 
 impl TimeSplit {
@@ -175,6 +180,7 @@ impl TimeSplit {
             e2e_from_schedule_ns: part(|r| r.e2e_from_schedule)?,
             client_decode_ns: part(|r| r.client_decode)?,
             front_end_ns: None,
+            outside_ns: None,
         })
     }
 }

@@ -226,6 +226,7 @@ fn histograms(sample: &mut EngineSample, count: u64, [queue, prefill, decode, tt
     let totals = |ms: f64| Some(HistogramTotals { sum_s: ms / 1e3, count });
     (sample.queue_time, sample.prefill_time) = (totals(queue), totals(prefill));
     (sample.decode_time, sample.ttft) = (totals(decode), totals(ttft));
+    sample.e2e_latency = totals(queue + prefill + decode);
 }
 
 #[test]
@@ -257,6 +258,8 @@ fn without_timings_histograms_tell_where_the_time_of_the_whole_stage_went() {
     close(split.client_decode_ns.mean, 110e6 / 3.0);
     let front_end = split.front_end_ns.expect("of the same requests").mean;
     assert!((front_end - 5e6).abs() < 1.0, "{front_end}");
+    let outside = split.outside_ns.expect("of the same requests").mean;
+    assert!((outside - 10e6).abs() < 1.0, "170 from sending, 160 by the server: {outside}");
 
     // One request more on the server, one that was aborted after its first token.
     histograms(&mut run.manifest.stages[1].engine_after[0], 11, [100.0, 1_030.0, 127.0, 1_175.0]);

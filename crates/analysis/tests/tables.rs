@@ -117,7 +117,7 @@ fn where_the_time_went_says_who_tells_it_and_marks_what_is_of_others() {
         assert!(!text.contains('≠') && !text.contains("p50 histograms"), "{text}");
     }
     let [terminal, markdown] = texts(5);
-    assert!(terminal.contains("mean≠ 3 2.00 2.00"), "{terminal}");
+    assert!(terminal.contains("mean 3≠ 2.00 2.00"), "{terminal}");
     assert!(markdown.contains("| histograms | 3≠ |"), "{markdown}");
     let says = "≠ cc 2: the server's histograms hold 2 requests more than the 3 completed here";
     assert!(terminal.contains(says) && markdown.contains(says), "{terminal}\n{markdown}");
@@ -327,6 +327,7 @@ fn split(ns: f64, count: u64) -> TimeSplit {
         source: TimeSplitSource::Histograms,
         server_requests: Some(count / 2),
         front_end_ns: Some(part),
+        outside_ns: Some(part),
         requests: count,
         completed: count,
         client_wait_ns: part,

@@ -25,6 +25,7 @@ pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
             ];
             row.extend(PARTS.iter().chain([&SUM]).map(|part| ms(of((part.of)(split)))));
             row.push(ms(split.front_end_ns.and_then(of)));
+            row.push(ms(split.outside_ns.and_then(of)));
             row.push(ms(of(split.client_decode_ns)));
             rows.push(row);
         }
@@ -39,6 +40,10 @@ pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
     columns.push(Head::titled(
         "front end alone",
         "of network and front end, what passed in the API server: its TTFT − queue − prefill, by its histograms; in no sum",
+    ));
+    columns.push(Head::titled(
+        "outside",
+        "outside of the server: E2E from sending − the server's own E2E latency, by its histograms; in no sum",
     ));
     columns.push(Head::titled(
         "client's decode",

@@ -37,12 +37,8 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
 fn stage(label: &str, split: &TimeSplit) -> Vec<Vec<Cell>> {
     let row = |(at, (name, of)): (usize, Statistic)| {
         let (label, n) = match at {
-            0 => (text::shown(label, false), text::fit_count(split.requests, 5)),
+            0 => (text::shown(label, false), requests(split)),
             _ => Default::default(),
-        };
-        let name = match split.difference() {
-            Some(_) => format!("{name}{UNEQUAL}"),
-            None => name.to_owned(),
         };
         let ms = |ns: Option<f64>| ns.map_or_else(|| NONE.into(), |ns| text::fit(ns / 1e6, 7));
         let mut cells = vec![Cell::new(label), Cell::new(name), Cell::new(n)];
@@ -51,4 +47,12 @@ fn stage(label: &str, split: &TimeSplit) -> Vec<Vec<Cell>> {
         cells
     };
     split.statistics().enumerate().map(row).collect()
+}
+
+/// How many it is of, marked where the server's part is of others too.
+fn requests(split: &TimeSplit) -> String {
+    match split.difference() {
+        None => text::fit_count(split.requests, 5),
+        Some(_) => format!("{}{UNEQUAL}", text::fit_count(split.requests, 4)),
+    }
 }

@@ -14,6 +14,8 @@ struct Means {
     decode: f64,
     /// From the arrival at the API server; `None` when it is of other requests than the three.
     ttft: Option<f64>,
+    /// From there to the last token.
+    e2e: Option<f64>,
     count: u64,
 }
 
@@ -53,6 +55,7 @@ impl TimeSplit {
             e2e_from_schedule_ns: part(e2e_from_schedule),
             client_decode_ns: part(mean(client.decode)),
             front_end_ns: server.ttft.map(|ttft| part(ttft - server.queue - server.prefill)),
+            outside_ns: server.e2e.map(|e2e| part(e2e_from_schedule - wait - e2e)),
         })
     }
 }
@@ -78,6 +81,7 @@ impl Means {
             decode: same(delta(|s| s.decode_time)?)?,
             // Of requests that were aborted after their first token too.
             ttft: delta(|s| s.ttft).and_then(same),
+            e2e: delta(|s| s.e2e_latency).and_then(same),
             count,
         })
     }
@@ -122,6 +126,7 @@ mod tests {
             prefill_time: totals(n * 2.0 * each, count),
             decode_time: totals(n * 5.0 * each, count),
             ttft: totals(ttft_count as f64 * 4.0 * each, ttft_count),
+            e2e_latency: totals(n * 9.0 * each, count),
             ..EngineSample::default()
         }
     }
@@ -146,6 +151,7 @@ mod tests {
         close(means.prefill, 0.35);
         close(means.decode, 0.875);
         close(means.ttft.expect("of the same"), 0.7);
+        close(means.e2e.expect("of the same"), 1.575);
     }
 
     #[test]
