@@ -1,7 +1,7 @@
 //! Folds an answer's bytes and their arrivals into what the record keeps. Sans-IO.
 
 use hyper::StatusCode;
-use vllm_bench_protocol::sse::{SseDecoder, SseError};
+use vllm_bench_protocol::sse::{SseDecoder, SseError, SseEventRef};
 use vllm_bench_protocol::{
     ApiError, ChoiceDelta, Delta, Endpoint, ParseError, ServerMetrics, StreamEvent, TokenFold,
     TokenSource, Usage, parse_answer, parse_event,
@@ -16,9 +16,16 @@ use crate::transport::ReadStamp;
 /// Watches one answer.
 pub(crate) struct Observer {
     endpoint: Endpoint,
-    keep_answer: bool,
     form: Form,
+    seen: Seen,
+}
+
+/// What came so far.
+struct Seen {
+    keep_answer: bool,
     chunks: Vec<ChunkArrival>,
+    /// Offset in the body behind each of `chunks`; `None` where nobody asked.
+    offsets: Option<Vec<u64>>,
     /// The read that completed `chunks.last()`.
     last_chunk_read: u64,
     done: bool,
@@ -49,6 +56,9 @@ enum Form {
     },
 }
 
+/// The answer is not what it should be; [`Seen::failure`] says why.
+struct Failed;
+
 /// Longest failure message kept, bytes.
 const MESSAGE_LIMIT: usize = 500;
 
@@ -73,11 +83,10 @@ impl Observer {
         } else {
             (Form::Whole(Vec::new()), 1)
         };
-        Self {
-            endpoint,
+        let seen = Seen {
             keep_answer,
-            form,
             chunks: Vec::with_capacity(capacity),
+            offsets: None,
             last_chunk_read: 0,
             done: false,
             failure: None,
@@ -88,13 +97,26 @@ impl Observer {
             finish_reason: None,
             answer: String::new(),
             reasoning: String::new(),
-        }
+        };
+        Self { endpoint, form, seen }
+    }
+
+    /// From now on notes where in the body each chunk ends.
+    pub(crate) fn track_offsets(&mut self) {
+        self.seen.offsets = Some(Vec::with_capacity(self.seen.chunks.capacity()));
+    }
+
+    /// Offset in the body just behind each chunk so far (behind the event that bore
+    /// its tokens). Empty where they were not tracked.
+    pub(crate) fn take_offsets(&mut self) -> Vec<u64> {
+        self.seen.offsets.take().unwrap_or_default()
     }
 
     /// Takes bytes that arrived with `read`; the number of tokens they completed.
     /// After a failure the rest of the answer is not looked at.
     pub(crate) fn data(&mut self, bytes: &[u8], read: ReadStamp) -> u32 {
-        if self.failure.is_some() {
+        let seen = &mut self.seen;
+        if seen.failure.is_some() {
             return 0;
         }
         match &mut self.form {
@@ -105,120 +127,47 @@ impl Observer {
             }
             Form::Whole(body) => {
                 if body.len() + bytes.len() > BODY_LIMIT {
-                    self.fail(FailureCause::Malformed, "the body is longer than 64 MiB");
+                    seen.fail(FailureCause::Malformed, "the body is longer than 64 MiB");
                 } else {
                     body.extend_from_slice(bytes);
                 }
                 0
             }
-            Form::Stream { sse, .. } => {
-                sse.push(bytes);
-                self.events(read)
-            }
-        }
-    }
-
-    fn events(&mut self, read: ReadStamp) -> u32 {
-        let mut tokens = 0;
-        loop {
-            let Form::Stream { sse, fold } = &mut self.form else { return tokens };
-            let event = match sse.next_event() {
-                None => return tokens,
-                Some(Ok(event)) => event,
-                Some(Err(error)) => {
-                    let cause = match error {
-                        SseError::NotUtf8 { .. } => FailureCause::NotUtf8,
-                        _ => FailureCause::Malformed,
+            Form::Stream { sse, fold } => {
+                let mut tokens = 0;
+                let mut events = sse.feed(bytes);
+                while let Some(event) = events.next_event() {
+                    let outcome = match event {
+                        Ok(event) => seen.event(self.endpoint, &event, fold, read),
+                        Err(error) => Err(seen.fail_sse(&error)),
                     };
-                    self.fail(cause, &error.to_string());
-                    return tokens;
-                }
-            };
-            // Whatever follows a token-bearing event in the same read makes
-            // that event's arrival a bound, not an instant.
-            if self.last_chunk_read == read.read
-                && let Some(last) = self.chunks.last_mut()
-            {
-                last.coalesced = true;
-            }
-            match parse_event(self.endpoint, &event.data) {
-                Ok(StreamEvent::Done) => self.done = true,
-                Ok(StreamEvent::Error(error)) => {
-                    self.fail_api(FailureCause::ErrorInStream, &error);
-                    return tokens;
-                }
-                Ok(StreamEvent::Delta(delta)) => {
-                    let here = fold.fold(&delta);
-                    if here > 0 {
-                        self.chunks.push(ChunkArrival {
-                            at: read.at,
-                            tokens: here,
-                            coalesced: false,
-                            client_lag: read.client_lag,
-                        });
-                        self.last_chunk_read = read.read;
-                        tokens += here;
+                    match outcome {
+                        Ok(here) => tokens += here,
+                        Err(Failed) => break,
                     }
-                    self.keep(delta);
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    self.fail(FailureCause::Malformed, &error.to_string());
-                    return tokens;
-                }
-            }
-        }
-    }
-
-    fn keep(&mut self, delta: Delta) {
-        if self.model.is_none() {
-            self.model = delta.model;
-        }
-        if delta.usage.is_some() {
-            self.usage_is_whole = delta.choices.is_empty();
-            self.usage = delta.usage;
-        }
-        if delta.metrics.is_some() {
-            self.metrics = delta.metrics;
-        }
-        self.keep_choices(delta.choices);
-    }
-
-    fn keep_choices(&mut self, choices: Vec<ChoiceDelta>) {
-        for choice in choices {
-            if choice.index != 0 {
-                continue;
-            }
-            if choice.finish_reason.is_some() {
-                self.finish_reason = choice.finish_reason;
-            }
-            if self.keep_answer {
-                for text in [choice.text, choice.tool_call_text].into_iter().flatten() {
-                    self.answer.push_str(&text);
-                }
-                if let Some(text) = choice.reasoning {
-                    self.reasoning.push_str(&text);
-                }
+                tokens
             }
         }
     }
 
     /// The body ended as its framing said; `read` brought its last byte.
     pub(crate) fn end(&mut self, read: ReadStamp) {
-        if self.failure.is_some() {
+        let seen = &mut self.seen;
+        if seen.failure.is_some() {
             return;
         }
         match &mut self.form {
             Form::Stream { sse, .. } => {
                 if let Err(error) = sse.finish() {
-                    self.fail(FailureCause::Malformed, &error.to_string());
-                } else if !self.done {
-                    self.fail(FailureCause::NoDone, "the stream ended without [DONE]");
+                    seen.fail(FailureCause::Malformed, &error.to_string());
+                } else if !seen.done {
+                    seen.fail(FailureCause::NoDone, "the stream ended without [DONE]");
                 }
             }
             Form::Whole(body) => {
                 let body = std::mem::take(body);
-                self.whole(&body, read);
+                seen.whole(self.endpoint, &body, read);
             }
             Form::Refusal { .. } => self.refused(),
         }
@@ -261,64 +210,25 @@ impl Observer {
         };
         let words = error.message.trim();
         let message = if words.is_empty() { head.clone() } else { format!("{head}: {words}") };
-        if self.failure.is_none() {
-            self.failure =
+        if self.seen.failure.is_none() {
+            self.seen.failure =
                 Some(Failure { cause, message: cut(&message), retry_after_s: *retry_after_s });
         }
     }
 
-    fn whole(&mut self, body: &[u8], read: ReadStamp) {
-        if std::str::from_utf8(body).is_err() {
-            return self.fail(FailureCause::NotUtf8, "the body is not UTF-8");
-        }
-        let answer = match parse_answer(self.endpoint, body) {
-            Ok(answer) => answer,
-            Err(ParseError::Server(error)) => {
-                return self.fail_api(FailureCause::ErrorInStream, &error);
-            }
-            Err(error) => return self.fail(FailureCause::Malformed, &error.to_string()),
-        };
-        self.done = true;
-        let tokens = answer.tokens().unwrap_or(0);
-        self.model = answer.model;
-        self.usage_is_whole = answer.usage.is_some();
-        self.usage = answer.usage;
-        self.metrics = answer.metrics;
-        self.keep_choices(answer.choices);
-        if tokens > 0 {
-            self.chunks.push(ChunkArrival {
-                at: read.at,
-                tokens,
-                coalesced: false,
-                client_lag: read.client_lag,
-            });
-        }
-    }
-
-    /// Everything after this is ignored; the first failure stands.
-    pub(crate) fn fail(&mut self, cause: FailureCause, message: &str) {
-        if self.failure.is_none() {
-            let message = cut(message);
-            self.failure = Some(Failure { cause, message, retry_after_s: None });
-        }
-    }
-
-    fn fail_api(&mut self, cause: FailureCause, error: &ApiError) {
-        self.fail(cause, &error.message);
-    }
-
     /// Whether the answer failed already: the connection need not be read on.
     pub(crate) const fn failed(&self) -> bool {
-        self.failure.is_some()
+        self.seen.failure.is_some()
     }
 
     /// Arrival of the newest token, for the between-tokens limit.
     pub(crate) fn last_token(&self) -> Option<vllm_bench_record::Timestamp> {
-        self.chunks.last().map(|c| c.at)
+        self.seen.chunks.last().map(|c| c.at)
     }
 
     /// Writes what was seen into `record`; the failure, if there was one.
     pub(crate) fn fill(self, record: &mut RequestRecord) -> Option<Failure> {
+        let seen = self.seen;
         let (source, folded) = match &self.form {
             Form::Stream { fold, .. } => {
                 let source = match fold.source() {
@@ -329,13 +239,13 @@ impl Observer {
                 (source, fold.counted())
             }
             Form::Whole(_) => {
-                (ChunkTokenSource::WholeAnswer, self.chunks.first().map_or(0, |c| c.tokens))
+                (ChunkTokenSource::WholeAnswer, seen.chunks.first().map_or(0, |c| c.tokens))
             }
             Form::Refusal { .. } => (ChunkTokenSource::Assumed, 0),
         };
         record.chunk_token_source = source;
-        record.output_tokens = match &self.usage {
-            Some(usage) if self.usage_is_whole => {
+        record.output_tokens = match &seen.usage {
+            Some(usage) if seen.usage_is_whole => {
                 Some(TokenCount { count: usage.completion_tokens, source: TokenCountSource::Usage })
             }
             // A running usage is of one choice; the fold has added them up.
@@ -349,22 +259,151 @@ impl Observer {
             }
             _ => None,
         };
-        record.chunks = self.chunks;
-        record.prompt_tokens = self.usage.as_ref().map(|u| u.prompt_tokens);
-        record.cached_tokens = self.usage.as_ref().and_then(Usage::cached_tokens);
-        record.server = self.metrics.map(|m| ServerTimings {
+        record.chunks = seen.chunks;
+        record.prompt_tokens = seen.usage.as_ref().map(|u| u.prompt_tokens);
+        record.cached_tokens = seen.usage.as_ref().and_then(Usage::cached_tokens);
+        record.server = seen.metrics.map(|m| ServerTimings {
             ttft_ms: m.time_to_first_token_ms,
             queue_ms: m.queue_time_ms,
             generation_ms: m.generation_time_ms,
             mean_itl_ms: m.mean_itl_ms,
         });
-        record.model = self.model;
-        record.finish_reason = self.finish_reason;
-        if self.keep_answer {
-            record.answer = (!record.chunks.is_empty() || self.done).then_some(self.answer);
-            record.reasoning = (!self.reasoning.is_empty()).then_some(self.reasoning);
+        record.model = seen.model;
+        record.finish_reason = seen.finish_reason;
+        if seen.keep_answer {
+            record.answer = (!record.chunks.is_empty() || seen.done).then_some(seen.answer);
+            record.reasoning = (!seen.reasoning.is_empty()).then_some(seen.reasoning);
         }
-        self.failure
+        seen.failure
+    }
+}
+
+impl Seen {
+    /// Takes one event of the stream; its tokens.
+    fn event(
+        &mut self,
+        endpoint: Endpoint,
+        event: &SseEventRef<'_>,
+        fold: &mut TokenFold,
+        read: ReadStamp,
+    ) -> Result<u32, Failed> {
+        // Whatever follows a token-bearing event in the same read makes
+        // that event's arrival a bound, not an instant.
+        if self.last_chunk_read == read.read
+            && let Some(last) = self.chunks.last_mut()
+        {
+            last.coalesced = true;
+        }
+        let delta = match parse_event(endpoint, event.data) {
+            Ok(StreamEvent::Delta(delta)) => delta,
+            Ok(StreamEvent::Done) => {
+                self.done = true;
+                return Ok(0);
+            }
+            Ok(StreamEvent::Error(error)) => {
+                self.fail(FailureCause::ErrorInStream, &error.message);
+                return Err(Failed);
+            }
+            Ok(_) => return Ok(0),
+            Err(error) => {
+                self.fail(FailureCause::Malformed, &error.to_string());
+                return Err(Failed);
+            }
+        };
+        let tokens = fold.fold(&delta);
+        if tokens > 0 {
+            self.chunk(tokens, event.end, read);
+            self.last_chunk_read = read.read;
+        }
+        self.keep(delta);
+        Ok(tokens)
+    }
+
+    /// Notes a chunk of `tokens` that ends at `offset` of the body.
+    fn chunk(&mut self, tokens: u32, offset: u64, read: ReadStamp) {
+        self.chunks.push(ChunkArrival {
+            at: read.at,
+            tokens,
+            coalesced: false,
+            client_lag: read.client_lag,
+        });
+        if let Some(offsets) = &mut self.offsets {
+            offsets.push(offset);
+        }
+    }
+
+    fn keep(&mut self, delta: Delta) {
+        if self.model.is_none() {
+            self.model = delta.model;
+        }
+        if delta.usage.is_some() {
+            self.usage_is_whole = delta.choices.is_empty();
+            self.usage = delta.usage;
+        }
+        if delta.metrics.is_some() {
+            self.metrics = delta.metrics;
+        }
+        self.keep_choices(delta.choices);
+    }
+
+    fn keep_choices(&mut self, choices: Vec<ChoiceDelta>) {
+        for choice in choices {
+            if choice.index != 0 {
+                continue;
+            }
+            if choice.finish_reason.is_some() {
+                self.finish_reason = choice.finish_reason;
+            }
+            if self.keep_answer {
+                for text in [choice.text, choice.tool_call_text].into_iter().flatten() {
+                    self.answer.push_str(&text);
+                }
+                if let Some(text) = choice.reasoning {
+                    self.reasoning.push_str(&text);
+                }
+            }
+        }
+    }
+
+    /// Takes an answer that was not streamed.
+    fn whole(&mut self, endpoint: Endpoint, body: &[u8], read: ReadStamp) {
+        if std::str::from_utf8(body).is_err() {
+            return self.fail(FailureCause::NotUtf8, "the body is not UTF-8");
+        }
+        let answer = match parse_answer(endpoint, body) {
+            Ok(answer) => answer,
+            Err(ParseError::Server(error)) => {
+                return self.fail(FailureCause::ErrorInStream, &error.message);
+            }
+            Err(error) => return self.fail(FailureCause::Malformed, &error.to_string()),
+        };
+        self.done = true;
+        let tokens = answer.tokens().unwrap_or(0);
+        self.model = answer.model;
+        self.usage_is_whole = answer.usage.is_some();
+        self.usage = answer.usage;
+        self.metrics = answer.metrics;
+        self.keep_choices(answer.choices);
+        if tokens > 0 {
+            self.chunk(tokens, body.len() as u64, read);
+        }
+    }
+
+    fn fail_sse(&mut self, error: &SseError) -> Failed {
+        let cause = match error {
+            SseError::NotUtf8 { .. } => FailureCause::NotUtf8,
+            _ => FailureCause::Malformed,
+        };
+        self.fail(cause, &error.to_string());
+        Failed
+    }
+
+    /// Everything after this is ignored; the first failure stands.
+    fn fail(&mut self, cause: FailureCause, message: &str) {
+        if self.failure.is_none() {
+            let message = cut(message);
+            self.failure = Some(Failure { cause, message, retry_after_s: None });
+        }
     }
 }
 
@@ -398,21 +437,24 @@ mod tests {
 
     /// What is left of an answer that comes in `pieces`, a read each. Chunk marks
     /// and instants depend on the reads and are left out.
-    fn observe(endpoint: Endpoint, pieces: &[&[u8]]) -> (RequestRecord, Option<Failure>) {
+    fn observe(endpoint: Endpoint, pieces: &[&[u8]]) -> (RequestRecord, Vec<u64>, Option<Failure>) {
         let mut observer = Observer::new(endpoint, true, true, None);
+        observer.track_offsets();
         let mut tokens = 0;
         for (n, piece) in pieces.iter().enumerate() {
             tokens += observer.data(piece, read(n as u64 + 1));
         }
         observer.end(read(pieces.len() as u64));
         let mut record = blank();
+        let offsets = observer.take_offsets();
         let failure = observer.fill(&mut record);
+        assert_eq!(offsets.len(), record.chunks.len());
         assert_eq!(tokens, record.chunks.iter().map(|c| c.tokens).sum::<u32>());
         for chunk in &mut record.chunks {
             chunk.at = Timestamp::ZERO;
             chunk.coalesced = false;
         }
-        (record, failure)
+        (record, offsets, failure)
     }
 
     fn blank() -> RequestRecord {
@@ -468,11 +510,14 @@ mod tests {
     #[test]
     fn every_recorded_stream_is_observed_whole() {
         for (name, endpoint, body) in streams() {
-            let (record, failure) = observe(endpoint, &[&body]);
+            let (record, offsets, failure) = observe(endpoint, &[&body]);
             // Two of the recordings were cut off by whoever recorded them.
             let whole = body.ends_with(b"data: [DONE]\n\n");
             assert_eq!(failure.is_none(), whole, "{name}: {failure:?}");
             assert!(!record.chunks.is_empty(), "{name}");
+            // Each chunk ends with a blank line, and no two at the same place.
+            assert!(offsets.is_sorted_by(|a, b| a < b), "{name}: {offsets:?}");
+            assert!(offsets.iter().all(|&end| body[..end as usize].ends_with(b"}\n\n")), "{name}");
             let counted: u32 = record.chunks.iter().map(|c| c.tokens).sum();
             let exact = record.chunk_token_source != ChunkTokenSource::Assumed;
             if exact && let Some(total) = record.output_tokens {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use vllm_bench_protocol::Endpoint;
-use vllm_bench_protocol::sse::{SseDecoder, SseError, SseEvent};
+use vllm_bench_protocol::sse::{SseDecoder, SseError, SseEvent, SseEventRef};
 
 pub(crate) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/vllm-0.32")
@@ -80,24 +80,65 @@ pub(crate) fn near(value: Value) -> Value {
     }
 }
 
-/// Everything that a decoder makes of these pieces, and how it ends.
+/// Everything that a decoder makes of these pieces, and how it ends: by lent
+/// events, and the same by copies, and by both in turn.
 pub(crate) fn decode<'a>(
-    mut decoder: SseDecoder,
+    decoder: impl Fn() -> SseDecoder,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<SseEvent>, Result<(), SseError>) {
+    let pieces: Vec<&[u8]> = pieces.into_iter().collect();
+    let lent = decode_by(decoder(), &pieces, |_| How::Lent);
+    assert_eq!(decode_by(decoder(), &pieces, |_| How::Copied), lent, "copies");
+    let in_turn = |n: usize| [How::Lent, How::LentOne, How::Copied][n % 3];
+    assert_eq!(decode_by(decoder(), &pieces, in_turn), lent, "in turn");
+    lent
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    /// Lent events.
+    Lent,
+    /// One lent event, the others copied.
+    LentOne,
+    /// Copied events.
+    Copied,
+}
+
+fn decode_by(
+    mut decoder: SseDecoder,
+    pieces: &[&[u8]],
+    how: impl Fn(usize) -> How,
+) -> (Vec<SseEvent>, Result<(), SseError>) {
     let mut events = Vec::new();
-    for piece in pieces {
-        decoder.push(piece);
-        while let Some(event) = decoder.next_event() {
-            match event {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    assert_eq!(decoder.finish(), Err(error.clone()), "the error stays");
-                    decoder.push(b"data: more\n\n");
-                    assert_eq!(decoder.next_event(), None, "nothing after an error");
-                    return (events, Err(error));
+    for (n, piece) in pieces.iter().enumerate() {
+        let mut failed = None;
+        let mut take = |event: Result<SseEvent, SseError>| match event {
+            Ok(event) => events.push(event),
+            Err(error) => failed = Some(error),
+        };
+        match how(n) {
+            How::Lent => {
+                let mut lent = decoder.feed(piece);
+                while let Some(event) = lent.next_event() {
+                    take(event.map(SseEventRef::to_owned));
                 }
             }
+            How::LentOne => {
+                if let Some(event) = decoder.feed(piece).next_event() {
+                    take(event.map(SseEventRef::to_owned));
+                }
+            }
+            How::Copied => decoder.push(piece),
+        }
+        while let Some(event) = decoder.next_event() {
+            take(event);
+        }
+        if let Some(error) = failed {
+            assert_eq!(decoder.finish(), Err(error.clone()), "the error stays");
+            decoder.push(b"data: more\n\n");
+            assert_eq!(decoder.next_event(), None, "nothing after an error");
+            assert_eq!(decoder.feed(b"data: more\n\n").next_event(), None, "nor lent");
+            return (events, Err(error));
         }
     }
     let end = decoder.finish();

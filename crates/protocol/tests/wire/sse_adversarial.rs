@@ -7,7 +7,7 @@ use vllm_bench_protocol::sse::{DEFAULT_MAX_EVENT_BYTES, SseDecoder, SseError};
 /// of a stream: the same whole, cut in two anywhere, and byte by byte.
 fn check(stream: &[u8], expected: &[&str], end: Result<(), SseError>) {
     let texts = |pieces: &[&[u8]]| {
-        let (events, end) = decode(SseDecoder::new(), pieces.iter().copied());
+        let (events, end) = decode(SseDecoder::new, pieces.iter().copied());
         let texts = events.into_iter().map(|event| match event.event {
             Some(name) => format!("{name}|{}", event.data),
             None => event.data,
@@ -103,7 +103,7 @@ fn ends() {
 #[test]
 fn bad_utf8_is_found_where_it_is() {
     let at = |stream: &[u8], expected: &[&str], position: u64| {
-        let (_, end) = decode(SseDecoder::new(), [stream]);
+        let (_, end) = decode(SseDecoder::new, [stream]);
         let Err(SseError::NotUtf8 { offset, .. }) = &end else { panic!("{end:?}") };
         assert_eq!(*offset, position);
         check(stream, expected, end);
@@ -133,7 +133,7 @@ fn long_lines() {
     let long = "x".repeat(10 << 20);
     let stream = format!("data: {long}\n\ndata: b\n\n");
     for size in [stream.len(), 1 << 16, 1000] {
-        let (events, end) = decode(SseDecoder::new(), stream.as_bytes().chunks(size));
+        let (events, end) = decode(SseDecoder::new, stream.as_bytes().chunks(size));
         assert_eq!(end, Ok(()));
         assert_eq!(events.len(), 2);
         assert!(events[0].data == long && events[1].data == "b");
@@ -146,7 +146,7 @@ fn too_long_is_refused_at_the_limit() {
     for cut in 1..=24 {
         let stream = b"data: aaaa\n\ndata: aaaaa\n\n";
         let decoder = || SseDecoder::with_max_event_bytes(12);
-        let (events, end) = decode(decoder(), stream.chunks(cut));
+        let (events, end) = decode(decoder, stream.chunks(cut));
         assert_eq!(events.len(), 1, "pieces of {cut}");
         assert!(matches!(end, Err(SseError::TooLong { offset: 12, limit: 12, .. })), "{end:?}");
     }
@@ -164,7 +164,7 @@ fn many_events_in_one_read_are_not_quadratic() {
     // 400,000 events at once: seconds when every event moved the rest.
     let stream = "data: x\n\n".repeat(400_000);
     let begun = std::time::Instant::now();
-    let (events, end) = decode(SseDecoder::new(), [stream.as_bytes()]);
+    let (events, end) = decode(SseDecoder::new, [stream.as_bytes()]);
     assert_eq!((events.len(), end), (400_000, Ok(())));
     assert!(begun.elapsed().as_secs() < 30, "took {:?}", begun.elapsed());
 }

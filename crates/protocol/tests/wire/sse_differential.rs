@@ -1,5 +1,14 @@
 //! The decoder against eventsource-stream fed whole, and against itself, on
 //! streams made up at random and cut anywhere.
+//!
+//! Known faults of eventsource-stream 0.2.3, which are kept from it:
+//! 1. it panics on a leading byte-order mark (and so also on a second one, once
+//!    the first is taken away);
+//! 2. it waits for an LF behind a CR that is the last byte, although the CR ends the line;
+//! 3. cut into pieces, it copies all that is buffered at every line (not a fault of its
+//!    results: it is fed whole);
+//! 4. behind invalid UTF-8 it buffers for ever: it gets text only, and
+//!    what is wrong where is tested in `sse_adversarial.rs`.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -11,9 +20,8 @@ use futures_core::Stream;
 use proptest::prelude::*;
 use vllm_bench_protocol::sse::SseDecoder;
 
-/// Name and data of each event, by eventsource-stream in one piece. Its known
-/// faults are kept from it: a leading mark (it panics), and a CR as the last
-/// byte (it waits for an LF: it gets one, which means the same).
+/// Name and data of each event, by eventsource-stream in one piece. In place of a
+/// leading mark it gets none (fault 1), and behind a last CR an LF, which means the same (fault 2).
 fn oracle(stream: &str) -> Vec<(String, String)> {
     struct Once(Option<String>);
     impl Stream for Once {
@@ -48,7 +56,7 @@ fn oracle(stream: &str) -> Vec<(String, String)> {
 }
 
 fn ours<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, String)> {
-    let (events, _) = decode(SseDecoder::new(), pieces);
+    let (events, _) = decode(SseDecoder::new, pieces);
     let named = |name: Option<String>| name.unwrap_or_else(|| "message".to_owned());
     events.into_iter().map(|event| (named(event.event), event.data)).collect()
 }
@@ -127,8 +135,8 @@ proptest! {
         limit in prop_oneof![Just(usize::MAX), 0_usize..40],
     ) {
         let decoder = || SseDecoder::with_max_event_bytes(limit);
-        let whole = decode(decoder(), [stream.as_slice()]);
-        prop_assert_eq!(decode(decoder(), pieces(&stream, &cuts)), whole.clone());
-        prop_assert_eq!(decode(decoder(), stream.chunks(1)), whole);
+        let whole = decode(decoder, [stream.as_slice()]);
+        prop_assert_eq!(decode(decoder, pieces(&stream, &cuts)), whole.clone());
+        prop_assert_eq!(decode(decoder, stream.chunks(1)), whole);
     }
 }

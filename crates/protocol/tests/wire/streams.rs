@@ -12,7 +12,7 @@ use vllm_bench_protocol::{ChoiceDelta, Delta, StreamEvent, Usage, parse_event};
 fn whole_streams_decode() {
     for name in streams() {
         let body = read(&format!("{name}.body"));
-        let (events, end) = decode(SseDecoder::new(), [body.as_slice()]);
+        let (events, end) = decode(SseDecoder::new, [body.as_slice()]);
         let found: Vec<_> = events.iter().map(|event| event.data.clone()).collect();
         assert_eq!(found, datas(&read_text(&format!("{name}.body"))), "{name}");
         assert!(events.iter().all(|event| event.event.is_none()), "{name}");
@@ -35,10 +35,10 @@ fn streams_cut_at_every_byte_decode_to_the_same() {
             parts = begins.windows(3).map(|begins| &body[begins[0]..begins[2]]).collect();
         }
         for part in parts {
-            let whole = decode(SseDecoder::new(), [part]);
+            let whole = decode(SseDecoder::new, [part]);
             for cut in 0..=part.len() {
                 let (head, tail) = part.split_at(cut);
-                assert_eq!(decode(SseDecoder::new(), [head, tail]), whole, "{name} cut at {cut}");
+                assert_eq!(decode(SseDecoder::new, [head, tail]), whole, "{name} cut at {cut}");
             }
         }
     }
@@ -48,8 +48,8 @@ fn streams_cut_at_every_byte_decode_to_the_same() {
 fn streams_byte_by_byte_decode_to_the_same() {
     for name in streams() {
         let body = read(&format!("{name}.body"));
-        let whole = decode(SseDecoder::new(), [body.as_slice()]);
-        assert_eq!(decode(SseDecoder::new(), body.chunks(1)), whole, "{name}");
+        let whole = decode(SseDecoder::new, [body.as_slice()]);
+        assert_eq!(decode(SseDecoder::new, body.chunks(1)), whole, "{name}");
     }
 }
 
@@ -58,7 +58,7 @@ fn raw_answers_carry_the_same_kind_of_stream() {
     for (name, tokens) in [("chat-stream-usage", 16), ("completion-stream-usage", 16)] {
         let raw = read(&format!("{name}.raw"));
         let body = dechunked(after_head(&raw));
-        let (events, end) = decode(SseDecoder::new(), [body.as_slice()]);
+        let (events, end) = decode(SseDecoder::new, [body.as_slice()]);
         assert_eq!(end, Ok(()));
         assert_eq!(events.last().map(|event| event.data.as_str()), Some("[DONE]"));
         let text = String::from_utf8(body).expect("UTF-8");
