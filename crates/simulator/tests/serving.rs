@@ -135,6 +135,34 @@ fn the_prefix_cache_shows_in_usage_and_metrics() {
 }
 
 #[test]
+fn histograms_hold_the_times_of_the_answers() {
+    let server = start(fast());
+    let (mut queue, mut prefill, mut decode) = (0.0, 0.0, 0.0);
+    for tokens in [2, 7, 20] {
+        let body = json!({"prompt": "Tell me", "max_tokens": tokens, "ignore_eos": true});
+        let metrics = post(&server, COMPLETIONS, &body).json()["metrics"].clone();
+        let seconds = |name: &str| metrics[name].as_f64().expect("a time") / 1e3;
+        queue += seconds("queue_time_ms");
+        prefill += seconds("time_to_first_token_ms");
+        decode += seconds("generation_time_ms");
+    }
+    assert!(prefill > 0.0 && decode > 0.0);
+    for (name, sum) in [
+        ("request_queue_time_seconds", queue),
+        ("request_prefill_time_seconds", prefill),
+        ("request_decode_time_seconds", decode),
+        ("request_inference_time_seconds", prefill + decode),
+        // Both from the arrival, so with the queue.
+        ("time_to_first_token_seconds", queue + prefill),
+        ("e2e_request_latency_seconds", queue + prefill + decode),
+    ] {
+        assert_eq!(metric(&server, &format!("vllm:{name}_count")), 3.0, "{name}");
+        let told = metric(&server, &format!("vllm:{name}_sum"));
+        assert!((told - sum).abs() < 1e-6, "{name}: {told} is not {sum}");
+    }
+}
+
+#[test]
 fn counters_agree_with_the_answers() {
     let server = start(fast());
     let (mut prompt, mut completion) = (0, 0);
