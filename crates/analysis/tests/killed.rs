@@ -2,11 +2,15 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
-use support::two_users;
+use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
+use support::{counters, gpu, two_users};
 use vllm_bench_analysis::{AnalysisError, Dataset, Summary};
-use vllm_bench_record::{CheckKind, CheckStatus, RunStatus, layout};
+use vllm_bench_record::{
+    CheckKind, CheckStatus, EngineSample, GpuSample, HistogramTotals, RunStatus, layout,
+};
 
 #[test]
 fn a_killed_run_works_on_its_closed_parts() {
@@ -61,6 +65,37 @@ fn a_missing_folder_is_an_empty_table() {
     assert!(dataset.requests().is_empty() && dataset.gpu().is_empty());
     let summary = Summary::of(&dataset).expect("a summary");
     assert_eq!(summary.stages[0].figures(), None);
+}
+
+/// Rewrites a part without the columns that a later version of the same schema added.
+fn as_older(part: &Path, added: &[&str]) {
+    let frame = ParquetReader::new(File::open(part).expect("it is there")).finish();
+    let mut frame = frame.expect("readable").drop_many(added.iter().copied());
+    ParquetWriter::new(File::create(part).expect("writable")).finish(&mut frame).expect("written");
+}
+
+#[test]
+fn parts_of_before_a_column_was_added_are_read_without_it() {
+    let mut run = two_users();
+    run.gpu = vec![gpu(1_000, 0)];
+    let sample = counters(1, 2, 3, 4, 5);
+    let histogram = Some(HistogramTotals { sum_s: 0.5, count: 3 });
+    run.engine = vec![EngineSample { queue_time: histogram, ttft: histogram, ..sample.clone() }];
+    let dir = run.write();
+    let now = Dataset::open(&dir).expect("readable");
+    assert_eq!((now.gpu(), now.engine()), (&run.gpu[..], &run.engine[..]));
+
+    let part = |table| dir.join(table).join(layout::part_name(0));
+    as_older(&part(layout::GPU), &["processes"]);
+    let names =
+        ["queue_time", "prefill_time", "decode_time", "inference_time", "ttft", "e2e_latency"];
+    let columns: Vec<_> =
+        names.iter().flat_map(|n| [format!("{n}_sum_s"), format!("{n}_count")]).collect();
+    as_older(&part(layout::ENGINE), &columns.iter().map(String::as_str).collect::<Vec<_>>());
+    let older = Dataset::open(&dir).expect("readable");
+    assert!(older.warnings().is_empty(), "{:?}", older.warnings());
+    assert_eq!(older.gpu(), [GpuSample { processes: None, ..gpu(1_000, 0) }]);
+    assert_eq!(older.engine(), [sample]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Run, at, counters, refused, request, stage, two_users};
+use support::{Run, at, counters, gpu, refused, request, stage, two_users};
 use vllm_bench_analysis::{Dataset, Summary};
 use vllm_bench_record::{
     Check, CheckKind, CheckStatus, ChunkTokenSource, GpuSample, GpuSource, Phase, RequestRecord,
@@ -34,29 +34,6 @@ fn clean() -> Run {
         .collect();
     run.gpu = vec![gpu(1_000, 0x1)];
     run
-}
-
-fn gpu(ms: u64, throttle: u64) -> GpuSample {
-    GpuSample {
-        at: at(ms),
-        gpu_index: 0,
-        uuid: None,
-        name: Some("NVIDIA H100".into()),
-        source: GpuSource::Nvml,
-        utilization_pct: Some(90.0),
-        memory_utilization_pct: None,
-        memory_used_bytes: None,
-        memory_total_bytes: None,
-        temperature_c: None,
-        power_mw: None,
-        energy_mj: None,
-        sm_clock_mhz: None,
-        memory_clock_mhz: None,
-        throttle_reasons: Some(throttle),
-        pcie_tx_kb_s: None,
-        pcie_rx_kb_s: None,
-        processes: Some(1),
-    }
 }
 
 fn check(run: &Run, kind: CheckKind) -> Check {
