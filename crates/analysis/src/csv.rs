@@ -1,8 +1,9 @@
 //! The summary as CSV (RFC 4180): one line a stage, units in the column names.
 
-use vllm_bench_record::Level;
+use vllm_bench_record::{Level, StageEnd};
 
 use crate::columns::{LATENCIES, PERCENTILES};
+use crate::search;
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::summary::Summary;
 
@@ -23,6 +24,12 @@ fn names(summary: &Summary) -> Vec<String> {
         "stage",
         "concurrency",
         "rate",
+        "probe",
+        "probe_outcome",
+        "arrivals",
+        "max_in_flight",
+        "requests_capped",
+        "ended",
         "window",
         "window_s",
         "requests",
@@ -31,6 +38,7 @@ fn names(summary: &Summary) -> Vec<String> {
         "cancelled",
         "success_rate",
         "early_stops",
+        "requests_due_per_s",
         "requests_sent_per_s",
         "requests_completed_per_s",
         "output_tokens_per_s",
@@ -57,6 +65,7 @@ fn names(summary: &Summary) -> Vec<String> {
             );
         }
     }
+    names.extend(["send_lag_p50_ms", "send_lag_p99_ms"].map(str::to_owned));
     names.extend(summary.run.slo.keys().map(|name| format!("slo_{name}_met")));
     names
 }
@@ -71,6 +80,9 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
         FiguresFrom::Whole => "whole",
     });
     let goodput = figures.and_then(|f| f.goodput);
+    let open = stage.open.as_ref();
+    let search = summary.run.search.as_ref();
+    let probe = search.and_then(|search| search::probe_of(search, stage.index));
     let mut fields = vec![
         summary.run.run_id.clone(),
         summary.run.scenario.clone(),
@@ -84,6 +96,12 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
             Level::Concurrency(_) => String::new(),
             Level::Rate(rate) => rate.to_string(),
         },
+        whole(probe.map(|(n, _)| n as u64)),
+        probe.map(|(_, p)| search::outcome(p.outcome)).unwrap_or_default().to_owned(),
+        open.map(|o| o.arrivals.clone()).unwrap_or_default(),
+        whole(open.and_then(|o| o.max_in_flight).map(u64::from)),
+        whole(open.map(|o| o.capped)),
+        ended(stage.ended),
         window.unwrap_or_default().to_owned(),
         number(figures.map(|f| f.seconds)),
         stage.requests.to_string(),
@@ -92,6 +110,7 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
         stage.cancelled.to_string(),
         number(stage.success_rate),
         whole(stage.early_stops),
+        number(figures.and_then(|f| f.due_per_s)),
         number(figures.and_then(|f| f.sent_per_s)),
         number(figures.and_then(|f| f.completed_per_s)),
         number(figures.and_then(|f| f.output_tokens_per_s)),
@@ -122,8 +141,16 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
             ]);
         }
     }
+    let lag = figures.and_then(|f| f.send_lag_ns);
+    fields.extend([ms(lag.map(|s| s.p50.value)), ms(lag.map(|s| s.p99.value))]);
     fields.extend(stage.slo.iter().map(|slo| truth(slo.met)));
     fields
+}
+
+/// The word that the manifest has for it.
+fn ended(end: Option<StageEnd>) -> String {
+    let word = end.and_then(|end| serde_json::to_value(end).ok());
+    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// One record, CRLF at its end as RFC 4180 has it.

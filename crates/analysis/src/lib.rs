@@ -30,6 +30,8 @@
 //! # }
 //! ```
 
+mod arrivals;
+mod calibration;
 pub mod charts;
 mod columns;
 pub mod compare;
@@ -47,6 +49,7 @@ mod percentile;
 mod read;
 pub mod report;
 mod rows;
+mod search;
 mod slo;
 mod span;
 mod stage;

@@ -1,8 +1,11 @@
 //! The summary as Markdown, for issues and wikis.
 
-use vllm_bench_record::CheckStatus;
+use vllm_bench_record::{CheckStatus, SearchInfo};
 
+use crate::arrivals::{self, open_stages};
+use crate::calibration;
 use crate::columns::{LATENCIES, PERCENTILES};
+use crate::search;
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::stat::Percentile;
 use crate::summary::Summary;
@@ -12,11 +15,28 @@ use crate::time_split::{PARTS, SUM, UNEQUAL, notes};
 /// The whole summary: the run, one table of stages, one of distributions, where the time went, the verdict.
 pub fn document(summary: &Summary) -> String {
     let mut out = head(summary);
+    if let Some(search) = &summary.run.search {
+        out.push_str("\n## Capacity\n\n");
+        out.push_str(&format!("**{}** ", escape(&search::sentence(search, &summary.run.slo))));
+        out.push_str(&format!("{}\n\n", escape(&search::basis(search))));
+        out.push_str(&probes(search));
+    }
     out.push_str("\n## Stages\n\n");
     out.push_str(&stages(summary));
     out.push_str("\n`*`: few samples for this percentile. `~`: of the whole stage, full load held too short. ");
     out.push_str("Latencies are of answered requests.\n\n## Distributions, ms\n\n");
     out.push_str(&distributions(summary));
+    if let Some(table) = arrivals(summary) {
+        out.push_str("\n## Arrivals\n\n");
+        out.push_str(&table);
+        out.push_str("\nDue: asked for by the schedule. Waited: for the limit of requests in flight. TTFT from sending, and from when due.\n");
+        for (stage, open) in open_stages(summary) {
+            for note in arrivals::notes(open) {
+                out.push_str(&format!("\n- {}: {}", escape(&stage.label), escape(&note)));
+            }
+        }
+        out.push('\n');
+    }
     if let Some(table) = time_split(summary) {
         out.push_str("\n## Where the time went, ms\n\n");
         out.push_str(&table);
@@ -125,6 +145,64 @@ fn distributions(summary: &Summary) -> String {
     table(&columns)
 }
 
+/// One line an open-loop stage; `None` without any.
+fn arrivals(summary: &Summary) -> Option<String> {
+    let names = [
+        "stage",
+        "arrivals",
+        "due req/s",
+        "sent req/s",
+        "completed req/s",
+        "in flight mean",
+        "in flight max",
+        "waited",
+        "send lag p50 ms",
+        "send lag p99 ms",
+        "TTFT p95 ms",
+        "TTFT from schedule p95 ms",
+    ];
+    let mut columns: Vec<Vec<String>> = names.map(|name| vec![name.to_owned()]).into();
+    let number = |value: Option<f64>| value.map_or_else(|| NONE.into(), text::number);
+    for (stage, open) in open_stages(summary) {
+        let figures = stage.figures();
+        let lag = figures.and_then(|f| f.send_lag_ns);
+        let row = [
+            escape(&stage.label),
+            escape(&arrivals::words(open)),
+            number(figures.and_then(|f| f.due_per_s)),
+            number(figures.and_then(|f| f.sent_per_s)),
+            number(figures.and_then(|f| f.completed_per_s)),
+            number(figures.and_then(|f| f.in_flight_mean)),
+            figures.map_or_else(|| NONE.into(), |f| text::count(f.in_flight_max.into())),
+            text::count(open.capped),
+            number(lag.map(|s| s.p50.value / 1e6)),
+            number(lag.map(|s| s.p99.value / 1e6)),
+            percentile(figures.and_then(|f| f.ttft_ns).map(|s| s.p95)),
+            percentile(figures.and_then(|f| f.ttft_from_schedule_ns).map(|s| s.p95)),
+        ];
+        columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
+    }
+    (columns[0].len() > 1).then(|| table(&columns))
+}
+
+/// One line a probe.
+fn probes(search: &SearchInfo) -> String {
+    let names = ["probe", "load", "outcome", "objectives"];
+    let mut columns: Vec<Vec<String>> = names.map(|name| vec![name.to_owned()]).into();
+    for (n, probe) in (1..).zip(&search.probes) {
+        let again = if probe.confirms { " again" } else { "" };
+        let found: Vec<String> = probe.objectives.iter().map(search::objective).collect();
+        let row: [String; 4] = [
+            text::count(n),
+            format!("{}{again}", probe.level.with_unit()),
+            search::outcome(probe.outcome).into(),
+            escape(&found.join("; ")),
+        ];
+        columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
+    }
+    table(&columns)
+}
+
 /// A line for the means and, where there are any, one for the medians of each stage; `None` without any.
 fn time_split(summary: &Summary) -> Option<String> {
     let parts = || PARTS.iter().chain([&SUM]);
@@ -213,6 +291,10 @@ fn head(summary: &Summary) -> String {
     }
     item("started", run.started_at.clone());
     item("corpus", format!("{} ({} prompts)", run.corpus.file, text::count(run.corpus.prompts)));
+    item("clock", run.clock_words());
+    let error =
+        run.calibration.as_ref().map_or_else(|| calibration::ABSENT.into(), calibration::line);
+    item("client error", error);
     item("vllm-bench", run.tool_version.clone());
     out
 }

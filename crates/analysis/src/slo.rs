@@ -8,6 +8,7 @@ use crate::rows::{RequestRow, RowOutcome};
 use crate::span::nanos;
 use crate::stage::{Goodput, SloResult, StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
+use crate::text;
 use crate::window::Span;
 
 /// An objective with its words.
@@ -18,19 +19,69 @@ pub(crate) struct Objective {
     pub(crate) slo: Slo,
 }
 
+/// An objective's name as people write it: `TTFT p95`, `error rate`.
+pub(crate) fn words(name: &str) -> String {
+    // The limit only has to parse; the name is what is wanted.
+    match Slo::parse(name, "1s").map(|s| s.target) {
+        Ok(SloTarget::Latency(metric, statistic)) => latency_words(metric, statistic),
+        _ => name.replace('_', " "),
+    }
+}
+
+/// `TTFT p95 ≤ 2s`, `goodput ≥ 95%`.
+pub(crate) fn limit_words(name: &str, limit: &str) -> String {
+    let least = Slo::parse(name, limit).is_ok_and(|slo| slo.target == SloTarget::Goodput);
+    format!("{} {} {limit}", words(name), if least { '≥' } else { '≤' })
+}
+
+/// The figure of the objective `name`: a share, or nanoseconds.
+pub(crate) fn figure_words(name: &str, value: f64) -> String {
+    if is_share(name) { text::percent(value) } else { text::time(value) }
+}
+
+/// Whether the objective `name` bounds a share, not a time.
+pub(crate) fn is_share(name: &str) -> bool {
+    let target = Slo::parse(name, "0").map(|slo| slo.target);
+    matches!(target, Ok(SloTarget::ErrorRate | SloTarget::Goodput))
+}
+
+/// `TTFT p95`, `E2E from schedule mean`.
+pub(crate) fn latency_words(metric: SloMetric, statistic: SloStatistic) -> String {
+    let metric = match metric {
+        SloMetric::Ttft => "TTFT",
+        SloMetric::TtftFromSchedule => "TTFT from schedule",
+        SloMetric::Tpot => "TPOT",
+        SloMetric::Itl => "ITL",
+        SloMetric::E2e => "E2E",
+        SloMetric::E2eFromSchedule => "E2E from schedule",
+    };
+    format!("{metric} {}", statistic.as_str())
+}
+
 /// One result an objective, from the stage's counts and its [`figures`](StageSummary::figures).
 pub(crate) fn results(stage: &StageSummary, objectives: &[Objective]) -> Vec<SloResult> {
     let result = |objective: &Objective| {
         let limit = objective.slo.limit;
         let found = match objective.slo.target {
-            SloTarget::ErrorRate => error_rate(stage.completed, stage.failed),
+            SloTarget::ErrorRate => share(stage.failed, stage.completed + stage.failed),
+            SloTarget::Goodput => {
+                stage.figures().and_then(|f| share(f.goodput?.requests, f.completed + f.failed))
+            }
             SloTarget::Latency(metric, statistic) => stage
                 .figures()
                 .and_then(|f| latency(f, metric))
                 .map(|stat| figure(&stat, statistic)),
         };
         let certain = found.is_some_and(|f| {
-            f.low.is_some_and(|l| l > limit) || f.high.is_some_and(|h| h <= limit)
+            // Both ends on one side; an end that is missing may be anywhere.
+            match (f.low, f.high, objective.slo.holds(f.value)) {
+                (Some(low), Some(high), met) => {
+                    objective.slo.holds(low) == met && objective.slo.holds(high) == met
+                }
+                (Some(low), None, _) => low > limit,
+                (None, Some(high), _) => high <= limit,
+                (None, None, _) => false,
+            }
         });
         SloResult {
             name: objective.name.clone(),
@@ -39,7 +90,7 @@ pub(crate) fn results(stage: &StageSummary, objectives: &[Objective]) -> Vec<Slo
             figure: found.map(|f| f.value),
             low: found.and_then(|f| f.low),
             high: found.and_then(|f| f.high),
-            met: found.map(|f| f.value <= limit),
+            met: found.map(|f| objective.slo.holds(f.value)),
             certain,
         }
     };
@@ -122,8 +173,24 @@ fn figure(stat: &Stat, statistic: SloStatistic) -> Figure {
     }
 }
 
-fn error_rate(completed: u64, failed: u64) -> Option<Figure> {
-    let (low, high) = share_interval(failed, completed + failed)?;
-    let value = failed as f64 / (completed + failed) as f64;
+fn share(some: u64, all: u64) -> Option<Figure> {
+    let (low, high) = share_interval(some, all)?;
+    let value = some as f64 / all as f64;
     Some(Figure { value, low: Some(low), high: Some(high) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objectives_are_written_for_people() {
+        assert_eq!(words("ttft_p95"), "TTFT p95");
+        assert_eq!(words("e2e_from_schedule_mean"), "E2E from schedule mean");
+        assert_eq!(words("error_rate"), "error rate");
+        assert_eq!(limit_words("ttft_p95", "2s"), "TTFT p95 ≤ 2s");
+        assert_eq!(limit_words("goodput", "95%"), "goodput ≥ 95%");
+        assert_eq!(figure_words("goodput", 0.5), "50.0 %");
+        assert_eq!(figure_words("ttft_p95", 2e6), "2.00 ms");
+    }
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vllm_bench_record::{ClockSource, CorpusInfo, RunStatus, ServerInfo, Slo, Verdict};
+use vllm_bench_record::{
+    Calibration, CaptureInfo, ClockSource, CorpusInfo, RunStatus, SearchInfo, ServerInfo, Slo,
+    Verdict,
+};
 
 use crate::dataset::Dataset;
 use crate::error::AnalysisError;
 use crate::slo::Objective;
 use crate::stage::{ErrorCount, StageSummary};
-use crate::{measure, verdict};
+use crate::{measure, text, verdict};
 
 /// Every figure of a run: what `summary.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,8 +78,35 @@ pub struct RunFacts {
     pub client_os: String,
     /// How arrivals were stamped.
     pub clock: ClockSource,
+    /// What the packet capture saw; `None` without one.
+    #[serde(default)]
+    pub capture: Option<CaptureInfo>,
+    /// How far off this client's times were, measured just before the run; `None` when not.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
+    /// The capacity search; its probes are stages.
+    #[serde(default)]
+    pub search: Option<SearchInfo>,
     /// What was sent.
     pub corpus: CorpusInfo,
+}
+
+impl RunFacts {
+    /// The clock of arrivals, in words: `capture (1,200 of 1,200 chunks by their own segment)`.
+    pub(crate) fn clock_words(&self) -> String {
+        let Some(capture) = self.capture else { return self.clock.as_str().to_owned() };
+        let chunks = capture.resolved_chunks + capture.unresolved_chunks;
+        let mut words = format!(
+            "{} ({} of {} by their own segment",
+            self.clock.as_str(),
+            text::count(capture.resolved_chunks),
+            text::of(chunks, "chunk", "chunks")
+        );
+        if capture.lost > 0 {
+            words += &format!(", {} lost", text::of(capture.lost, "segment", "segments"));
+        }
+        words + ")"
+    }
 }
 
 /// All measured stages together.
@@ -131,7 +161,8 @@ impl Default for Methods {
                 p50 11, p90 64, p95 130, p99 662"
                     .into(),
             steady_window:
-                "from the first to the last instant with at least 95 % of the target in flight; \
+                "closed loop: from the first to the last instant with at least 95 % of the target in \
+                flight; open loop: from the end of its declared warm-up to the last arrival; \
                 requests belong to it by sending, tokens and gaps by arrival"
                     .into(),
         }
@@ -198,6 +229,9 @@ fn facts(dataset: &Dataset) -> RunFacts {
         client_cpu: manifest.host.cpu.clone(),
         client_os: manifest.host.os.clone(),
         clock: manifest.clock,
+        capture: manifest.capture,
+        calibration: manifest.calibration.clone(),
+        search: manifest.search.clone(),
         corpus: manifest.corpus.clone(),
     }
 }

@@ -1,9 +1,11 @@
 //! The summary as text for a terminal.
 
+mod arrivals;
 mod detail;
 pub(crate) mod grid;
 mod head;
 mod overview;
+mod search;
 mod time_split;
 
 use crate::summary::Summary;
@@ -50,14 +52,16 @@ pub enum Tone {
     Faint,
 }
 
-/// The whole summary: head, one line a stage, the distributions, where the time
+/// The whole summary: head, the answer of a search, one line a stage, arrivals of open loops, the distributions, where the time
 /// went, errors, the verdict, warnings.
 ///
 /// Ends with a line feed. No line takes more columns than `look.width`, whatever the figures.
 pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
     joined([
         head::lines(summary, look),
+        search::lines(summary, look),
         overview::lines(summary, look),
+        arrivals::lines(summary, look),
         detail::lines(summary, look),
         time_split::lines(summary, look),
         head::errors(summary, look),
@@ -70,7 +74,9 @@ pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
 pub fn short(summary: &Summary, look: &Look<'_>) -> String {
     joined([
         head::lines(summary, look),
+        search::lines(summary, look),
         overview::lines(summary, look),
+        arrivals::lines(summary, look),
         head::errors(summary, look),
         head::verdict(summary, look),
         head::warnings(summary, look),

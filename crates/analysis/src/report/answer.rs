@@ -1,11 +1,12 @@
 //! The answer in one sentence: what the run says about its question.
 
 use serde::Serialize;
-use vllm_bench_record::Level;
+use vllm_bench_record::{Level, ProbeOutcome, SearchInfo};
 
 use crate::charts::{Goal, StagePoint, duration_ms, number};
-use crate::report::gather;
 use crate::report::names::plural;
+use crate::search;
+use crate::slo;
 use crate::stage::StageSummary;
 use crate::summary::Summary;
 
@@ -33,6 +34,9 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
             basis: "The errors below say why.".into(),
         };
     };
+    if let Some(search) = &summary.run.search {
+        return searched(summary, search);
+    }
     if summary.run.slo.is_empty() {
         return without_objective(best, points, goal);
     }
@@ -61,8 +65,7 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
         }
         (None, _) => format!("Cannot be told: too little was measured to judge {limits}."),
     };
-    let mut basis: Vec<String> =
-        [held, next].into_iter().flatten().map(|s| evidence(s, points)).collect();
+    let mut basis: Vec<String> = [held, next].into_iter().flatten().map(|s| evidence(s)).collect();
     let doubtful = [held, next].into_iter().flatten().filter(|s| s.slo.iter().any(|r| !r.certain));
     for stage in doubtful {
         basis.push(format!(
@@ -73,16 +76,33 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
     Answer { sentence, basis: basis.join(" ") }
 }
 
+/// The answer of a capacity search, with the figures of the probe that confirmed it.
+fn searched(summary: &Summary, search: &SearchInfo) -> Answer {
+    let mut basis = vec![search::basis(search)];
+    let held = search.answer.and_then(|answer| {
+        let mut probes = search.probes.iter().rev();
+        let probe =
+            probes.find(|p| p.outcome == ProbeOutcome::Holds && p.level.value() == answer.holds)?;
+        summary.stages.iter().find(|s| s.index == probe.stage)
+    });
+    basis.extend(held.map(evidence));
+    Answer { sentence: search::sentence(search, &summary.run.slo), basis: basis.join(" ") }
+}
+
 fn without_objective(best: &StagePoint, points: &[StagePoint], goal: &Goal) -> Answer {
     let rate = best.output_tokens_per_s.map_or_else(|| "–".into(), number);
-    let sentence = format!("Delivers up to {rate} output tokens per second, with {}.", best.stage);
+    let with = |p: &StagePoint| match p.level {
+        Level::Concurrency(_) => format!("with {}", p.stage),
+        Level::Rate(_) => format!("at {}", p.stage),
+    };
+    let sentence = format!("Delivers up to {rate} output tokens per second, {}.", with(best));
     let read = |p: &StagePoint| p.goal_ms.map(|f| format!("{} is {}", goal.name, interval(f)));
     let mut basis: Vec<String> =
         read(best).map(|text| format!("There {text}.")).into_iter().collect();
     if let Some(first) = points.first().filter(|p| p.level.total_cmp(best.level).is_lt()) {
-        basis.extend(read(first).map(|text| format!("With {} {text}.", first.stage)));
+        basis.extend(read(first).map(|text| format!("{} {text}.", capital(&with(first)))));
     }
-    basis.push("The scenario sets no objective; with one in [slo] this sentence says how many users hold within it.".into());
+    basis.push("The scenario sets no objective; with one in [slo] this sentence says how much load holds within it.".into());
     Answer { sentence, basis: basis.join(" ") }
 }
 
@@ -102,6 +122,11 @@ fn at(level: Level) -> String {
     }
 }
 
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 fn interval(figure: crate::charts::Figure) -> String {
     let value = duration_ms(figure.value);
     match figure.interval {
@@ -112,35 +137,20 @@ fn interval(figure: crate::charts::Figure) -> String {
 
 /// `TTFT p95 ≤ 2s, error rate ≤ 0.1%`.
 fn limits(summary: &Summary) -> String {
-    let texts: Vec<String> = summary
-        .run
-        .slo
-        .iter()
-        .map(|(name, limit)| format!("{} ≤ {limit}", objective(name)))
-        .collect();
+    let texts: Vec<String> =
+        summary.run.slo.iter().map(|(name, limit)| slo::limit_words(name, limit)).collect();
     texts.join(" and ")
 }
 
-/// An objective's name as people write it.
-pub(crate) fn objective(name: &str) -> String {
-    use vllm_bench_record::{Slo, SloTarget};
-    // The limit only has to parse; the name is what is wanted.
-    match Slo::parse(name, "1s").map(|s| s.target) {
-        Ok(SloTarget::Latency(metric, statistic)) => gather::objective_name(metric, statistic),
-        _ => name.replace('_', " "),
-    }
-}
-
-fn evidence(stage: &StageSummary, points: &[StagePoint]) -> String {
+fn evidence(stage: &StageSummary) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let point = points.iter().find(|p| p.level == stage.level);
-    if let Some(rate) = point.and_then(|p| p.output_tokens_per_s) {
+    if let Some(rate) = stage.figures().and_then(|f| f.output_tokens_per_s) {
         parts.push(format!("{} output tok/s", number(rate)));
     }
     for result in &stage.slo {
         let Some(figure) = result.figure else { continue };
         let text = |v: f64| {
-            if result.name == "error_rate" {
+            if slo::is_share(&result.name) {
                 format!("{} %", number(v * 100.0))
             } else {
                 duration_ms(v / 1e6)
@@ -150,22 +160,10 @@ fn evidence(stage: &StageSummary, points: &[StagePoint]) -> String {
             (Some(low), Some(high)) => format!(" ({} to {})", text(low), text(high)),
             _ => String::new(),
         };
-        parts.push(format!("{} {}{range}", objective(&result.name), text(figure)));
+        parts.push(format!("{} {}{range}", slo::words(&result.name), text(figure)));
     }
     if parts.is_empty() {
         parts.push("nothing was measured".into());
     }
     format!("{}: {}.", at(stage.level), parts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn objectives_are_written_for_people() {
-        assert_eq!(objective("ttft_p95"), "TTFT p95");
-        assert_eq!(objective("e2e_from_schedule_mean"), "E2E from schedule mean");
-        assert_eq!(objective("error_rate"), "error rate");
-    }
 }

@@ -13,6 +13,7 @@ use crate::charts::{
 use crate::dataset::Dataset;
 use crate::report::names::stage_names;
 use crate::rows::RequestRow;
+use crate::slo;
 use crate::stage::{StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::summary::Summary;
@@ -215,20 +216,7 @@ pub(crate) fn goal(summary: &Summary) -> (Goal, (SloMetric, SloStatistic)) {
     let (metric, statistic, limit_ms) = latencies
         .first()
         .map_or((SloMetric::Ttft, SloStatistic::P95, None), |&(m, s, l)| (m, s, Some(l)));
-    (Goal { name: objective_name(metric, statistic), limit_ms }, (metric, statistic))
-}
-
-/// `TTFT p95`, `E2E from schedule mean`.
-pub(crate) fn objective_name(metric: SloMetric, statistic: SloStatistic) -> String {
-    let metric = match metric {
-        SloMetric::Ttft => "TTFT",
-        SloMetric::TtftFromSchedule => "TTFT from schedule",
-        SloMetric::Tpot => "TPOT",
-        SloMetric::Itl => "ITL",
-        SloMetric::E2e => "E2E",
-        SloMetric::E2eFromSchedule => "E2E from schedule",
-    };
-    format!("{metric} {}", statistic.as_str())
+    (Goal { name: slo::latency_words(metric, statistic), limit_ms }, (metric, statistic))
 }
 
 fn timeline(dataset: &Dataset) -> Timeline {

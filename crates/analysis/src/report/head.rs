@@ -3,6 +3,7 @@
 use serde::Serialize;
 use vllm_bench_record::{Check, CheckStatus, RunStatus, Verdict};
 
+use crate::calibration;
 use crate::charts::{count, number, seconds};
 use crate::report::names::plural;
 use crate::summary::{RunFacts, Summary};
@@ -150,7 +151,11 @@ fn facts(run: &RunFacts) -> Vec<Fact> {
         request += ", ignore_eos";
     }
     facts.push(Fact::new("requests", request));
-    facts.push(Fact::new("clock", run.clock.as_str()));
+    facts.push(Fact::new("clock", run.clock_words()));
+    facts.push(Fact::new(
+        "client error",
+        run.calibration.as_ref().map_or_else(|| calibration::ABSENT.to_owned(), calibration::line),
+    ));
     facts
 }
 

@@ -4,9 +4,9 @@ use serde::Serialize;
 use vllm_bench_record::SloMetric;
 
 use crate::charts::{count, number};
-use crate::report::answer::objective;
 use crate::report::definitions::definition;
 use crate::report::gather;
+use crate::slo;
 use crate::stage::{StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::summary::Summary;
@@ -243,7 +243,7 @@ fn slo_cell(stage: &StageSummary) -> Cell {
                 (Some(false), false) => "not met, but the limit lies inside its interval",
                 (None, _) => "not measured",
             };
-            format!("{} ≤ {}: {verdict}", objective(&r.name), r.limit_text)
+            format!("{}: {verdict}", slo::limit_words(&r.name, &r.limit_text))
         })
         .collect();
     let certain = stage.slo.iter().all(|r| r.certain);

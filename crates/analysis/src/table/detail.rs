@@ -1,6 +1,10 @@
 //! The distributions of every stage, and what else a stage says.
 
+use vllm_bench_record::StageEnd;
+
+use crate::arrivals;
 use crate::columns::{LATENCIES, PERCENTILES};
+use crate::slo::figure_words;
 use crate::stage::{SloResult, StageSummary, WindowSummary};
 use crate::stat::Stat;
 use crate::summary::Summary;
@@ -67,6 +71,20 @@ fn facts(stage: &StageSummary, figures: &WindowSummary) -> Vec<String> {
         number(figures.total_tokens_per_s),
         text::time(figures.seconds * 1e9),
     )];
+    if let Some(open) = &stage.open {
+        facts.push(format!(
+            "{}: {} req/s due, {} sent, {} completed",
+            arrivals::words(open),
+            number(figures.due_per_s),
+            number(figures.sent_per_s),
+            number(figures.completed_per_s),
+        ));
+    }
+    if let Some(end) =
+        stage.ended.filter(|end| !matches!(end, StageEnd::Requests | StageEnd::Duration))
+    {
+        facts.push(format!("ended: {}", arrivals::ended(end)));
+    }
     facts.push(format!(
         "cached {}; chunks: {} coalesced, {} of several tokens",
         match (figures.cached_tokens, figures.cached_share) {
@@ -90,9 +108,7 @@ fn facts(stage: &StageSummary, figures: &WindowSummary) -> Vec<String> {
 
 /// `ttft_p95 480 ms (450 to 520), limit 2s: met`.
 fn objective(slo: &SloResult) -> String {
-    let show = |value: f64| {
-        if slo.name == "error_rate" { text::percent(value) } else { text::time(value) }
-    };
+    let show = |value: f64| figure_words(&slo.name, value);
     let Some(figure) = slo.figure else {
         return format!("{}: no figure, limit {}", slo.name, text::shown(&slo.limit_text, false));
     };

@@ -2,6 +2,7 @@
 
 use vllm_bench_record::{Check, CheckStatus, RunStatus};
 
+use crate::calibration;
 use crate::stage::ErrorCount;
 use crate::summary::Summary;
 use crate::table::{Look, Tone};
@@ -49,13 +50,18 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
             if run.gpu_source.as_deref() == Some("simulated") { " (simulated)" } else { "" };
         format!("{} × {}{source}", run.gpus.len(), text::shown(gpu, false))
     }));
-    facts.push(format!("clock: {}", run.clock.as_str()));
+    facts.push(format!("clock: {}", run.clock_words()));
     facts.push(to_the_second(&text::shown(&run.started_at, false)));
     if run.status != RunStatus::Complete {
         facts.push("not complete".into());
     }
     let wrapped = text::wrap_parts(&facts, look.columns(), 0, 2);
     lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
+    let error = match &run.calibration {
+        Some(calibration) => calibration::line(calibration),
+        None => calibration::ABSENT.to_owned(),
+    };
+    lines.extend(paint(&format!("client error: {error}"), look, Tone::Faint, 2));
     lines
 }
 

@@ -17,8 +17,10 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
         rows: summary.stages.iter().map(row).collect(),
     };
     let mut lines = grid.lines(look);
-    let whole =
-        summary.stages.iter().any(|s| s.figures_from == FiguresFrom::Whole && s.whole.is_some());
+    let whole = |open| {
+        let of_load = summary.stages.iter().filter(|s| s.open.is_some() == open);
+        of_load.into_iter().any(|s| s.figures_from == FiguresFrom::Whole && s.whole.is_some())
+    };
     let marked = summary.stages.iter().filter_map(StageSummary::figures).any(|f| {
         [f.ttft_ns, f.tpot_ns].into_iter().flatten().any(|s| s.p50.low_samples || s.p95.low_samples)
     });
@@ -35,8 +37,11 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     if summary.stages.iter().any(|s| verdict(s).text.ends_with('?')) {
         note("? the figure's 95 % interval lies on both sides of the limit");
     }
-    if whole {
+    if whole(false) {
         note("~ of the whole stage, start and end included: full load held too short");
+    }
+    if whole(true) {
+        note("~ of the whole stage, warm-up included: nothing after it was answered");
     }
     lines
 }
