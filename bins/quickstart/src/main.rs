@@ -11,13 +11,19 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use vllm_bench_cli::{Exit, on_interrupt, print};
-use vllm_bench_runner::{RunOptions, Scenario, StopHandle, execute, preflight};
+use vllm_bench_runner::{
+    RunOptions, Scenario, StopHandle, TruthCommand, TruthRole, execute, preflight,
+};
 
 use crate::cli::Args;
 use crate::show::Show;
 
 fn main() -> ExitCode {
-    vllm_bench_cli::main(run)
+    match TruthRole::of_arguments(std::env::args_os()) {
+        // This process is the one that `calibrate` measures the load generator with.
+        Some(role) => vllm_bench_cli::play(|| role.play()),
+        None => vllm_bench_cli::main(run),
+    }
 }
 
 fn run(args: Args) -> anyhow::Result<Exit> {
@@ -35,7 +41,11 @@ fn run(args: Args) -> anyhow::Result<Exit> {
 
     let text = steps::scenario(&server.url, &corpus, args.seconds);
     let scenario = Scenario::parse(&text, Path::new("quickstart.toml"), &[])?;
-    let options = RunOptions { results_dir: args.out.clone(), api_key: None };
+    let options = RunOptions {
+        results_dir: args.out.clone(),
+        api_key: None,
+        truth: std::env::current_exe().ok().map(TruthCommand::new),
+    };
     let ready = preflight(scenario, options)?;
     show.say(ready.headline());
     let outcome = execute(ready, &stop, |event| show.event(&event))?;

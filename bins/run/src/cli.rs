@@ -42,6 +42,12 @@ pub(crate) struct Args {
     /// How arrivals are stamped: "capture" is exact where several events come in one read.
     #[arg(long, value_name = "CLOCK", value_parser = ["auto", "userland", "capture"])]
     pub clock: Option<String>,
+    /// Measure the client's own error before the run, whatever the scenario says. It is the default.
+    #[arg(long, overrides_with = "no_calibrate")]
+    pub calibrate: bool,
+    /// Do not: the run begins seconds sooner, and has no error bar of its own.
+    #[arg(long, overrides_with = "calibrate")]
+    pub no_calibrate: bool,
     /// One event a line as JSON on standard output.
     #[arg(long)]
     pub json: bool,
@@ -77,6 +83,9 @@ impl Args {
         if let Some(clock) = &self.clock {
             overrides.push(format!("load.clock={}", quoted(clock)));
         }
+        if self.calibrate || self.no_calibrate {
+            overrides.push(format!("load.calibrate={}", self.calibrate));
+        }
         overrides
     }
 }
@@ -104,6 +113,8 @@ mod tests {
             "m\"q",
             "--clock",
             "capture",
+            "--calibrate",
+            "--no-calibrate",
         ]);
         let environment = Variables::of([("PORT", "9"), ("MODEL", "e")]);
         let overrides = args.overrides(&environment);
@@ -113,7 +124,8 @@ mod tests {
                 "server.url=\"http://b\"",
                 "server.url=\"http://c\"",
                 "server.model=\"m\\\"q\"",
-                "load.clock=\"capture\""
+                "load.clock=\"capture\"",
+                "load.calibrate=false"
             ]
         );
         let plain = Args::parse_from(["run", "missing.toml"]);

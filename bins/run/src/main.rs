@@ -8,14 +8,19 @@ use std::process::ExitCode;
 
 use vllm_bench_cli::{Exit, Variables, exit_with, on_interrupt};
 use vllm_bench_runner::{
-    ApiKey, Problem, RunError, RunOptions, Scenario, StopHandle, execute, preflight,
+    ApiKey, Problem, RunError, RunOptions, Scenario, StopHandle, TruthCommand, TruthRole, execute,
+    preflight,
 };
 
 use crate::cli::Args;
 use crate::show::Show;
 
 fn main() -> ExitCode {
-    vllm_bench_cli::main(run)
+    match TruthRole::of_arguments(std::env::args_os()) {
+        // This process is the one that `calibrate` measures the load generator with.
+        Some(role) => vllm_bench_cli::play(|| role.play()),
+        None => vllm_bench_cli::main(run),
+    }
 }
 
 fn run(args: Args) -> anyhow::Result<Exit> {
@@ -28,6 +33,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         api_key: variables
             .secret(&scenario.spec.server.api_key_env, args.api_key_file.as_deref())?
             .map(ApiKey::new),
+        truth: std::env::current_exe().ok().map(TruthCommand::new),
     };
     let stop = StopHandle::new();
     let stopper = stop.clone();

@@ -28,8 +28,42 @@ pub struct ClientLog {
     pub cpu_ns: u64,
     /// Most memory the process ever held, bytes; `None` where the system does not say.
     pub peak_rss_bytes: Option<u64>,
+    /// How late the client's own clock was; `None` where it does not tell.
+    #[serde(default)]
+    pub lags: Option<Lags>,
     /// Arrivals, where the plan asked to keep them.
     pub kept: Vec<ClientRequest>,
+}
+
+/// How long after the kernel's stamps a client read its clock, over all token-bearing events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lags {
+    /// Events.
+    pub count: u64,
+    /// Median, nanoseconds.
+    pub p50_ns: u64,
+    /// 90th percentile.
+    pub p90_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// The largest.
+    pub max_ns: u64,
+}
+
+impl Lags {
+    /// Of all `lags_ns`; `None` for none. Orders them.
+    pub fn of(lags_ns: &mut [u64]) -> Option<Self> {
+        lags_ns.sort_unstable();
+        let last = lags_ns.len().checked_sub(1)?;
+        let at = |share: f64| lags_ns[(share * last as f64).round() as usize];
+        Some(Self {
+            count: lags_ns.len() as u64,
+            p50_ns: at(0.5),
+            p90_ns: at(0.9),
+            p99_ns: at(0.99),
+            max_ns: lags_ns[last],
+        })
+    }
 }
 
 /// One request as its client saw it.
@@ -39,6 +73,9 @@ pub struct ClientRequest {
     pub id: String,
     /// Just before its first byte was written.
     pub sent_ns: u64,
+    /// When its schedule wanted it sent; `None` where there was none.
+    #[serde(default)]
+    pub scheduled_ns: Option<u64>,
     /// Each token-bearing event, in order.
     pub arrivals: Vec<Arrival>,
 }
@@ -65,6 +102,7 @@ impl ClientRequest {
         Some(Self {
             id: record.request_id.clone(),
             sent_ns: origin_ns + record.sent_at?.as_nanos(),
+            scheduled_ns: Some(origin_ns + record.scheduled_at.as_nanos()),
             arrivals: record.chunks.iter().map(arrival).collect(),
         })
     }

@@ -22,6 +22,8 @@ pub struct Comparison {
     /// Size of (gap between two chunks − gap between their writes), all gaps,
     /// those that end in a censored chunk too.
     pub itl_us: Vec<f64>,
+    /// Size of (kernel arrival of the request − when its schedule wanted it sent).
+    pub send_us: Vec<f64>,
     /// Chunks compared, censored ones included.
     pub chunks: u64,
     /// Chunks known only to lie between two reads.
@@ -46,6 +48,11 @@ impl Comparison {
         percentile(&mut self.itl_us, 0.99)
     }
 
+    /// p99 of `send_us`.
+    pub fn send_p99_us(&mut self) -> Option<f64> {
+        percentile(&mut self.send_us, 0.99)
+    }
+
     /// Share of chunks that are censored, 0 to 1; `None` for no chunks.
     pub fn censored_share(&self) -> Option<f64> {
         (self.chunks > 0).then(|| self.censored as f64 / self.chunks as f64)
@@ -68,6 +75,9 @@ impl Comparison {
         self.itl_us.extend(gaps.map(|(seen, wrote)| {
             us(minus(seen[1].at_ns, seen[0].at_ns) - minus(wrote[1], wrote[0])).abs()
         }));
+        if let Some(scheduled) = seen.scheduled_ns.filter(|_| truth.arrival_by_kernel) {
+            self.send_us.push(us(minus(truth.arrival_ns, scheduled)).abs());
+        }
         let (Some(first), Some(&write)) = (seen.arrivals.first(), truth.writes_ns.first()) else {
             return;
         };
@@ -131,7 +141,12 @@ mod tests {
             .iter()
             .map(|&(us, censored)| Arrival { at_ns: us * 1000, censored })
             .collect();
-        let request = ClientRequest { id: id.into(), sent_ns: 990_000, arrivals };
+        let request = ClientRequest {
+            id: id.into(),
+            sent_ns: 990_000,
+            scheduled_ns: Some(980_000),
+            arrivals,
+        };
         ClientLog { kept: vec![request], ..ClientLog::default() }
     }
 
@@ -141,6 +156,7 @@ mod tests {
         let mut found = compare(&seen, &truth(&[5_000, 6_000, 7_502])).expect("the same run");
         assert_eq!(found.arrival_us, [8.0, 2.0], "the censored one is not among them");
         assert_eq!(found.earliest_us, Some(-2.0));
+        assert_eq!(found.send_us, [20.0]);
         // Client: 5,008 − 990; truth: 5,000 − 1,000.
         assert_eq!(found.ttft_us, [18.0]);
         // Gaps 2,492 and 0 against 1,000 and 1,502.

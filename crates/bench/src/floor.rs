@@ -131,7 +131,12 @@ impl Stream {
         self.begun = false;
         if self.keep {
             let arrivals = Vec::with_capacity(self.tokens as usize);
-            self.kept.push(ClientRequest { id, sent_ns: monotonic_ns(), arrivals });
+            self.kept.push(ClientRequest {
+                id,
+                sent_ns: monotonic_ns(),
+                scheduled_ns: None,
+                arrivals,
+            });
         }
         match self.socket.write_all(&bytes) {
             Ok(()) => Ok(true),

@@ -60,12 +60,12 @@ mod stamped;
 #[cfg(target_os = "linux")]
 mod truth_process;
 
-pub use client_log::{Arrival, ClientLog, ClientRequest};
+pub use client_log::{Arrival, ClientLog, ClientRequest, Lags};
 pub use compare::{Comparison, compare};
 pub use error::BenchError;
 pub use pace::Pace;
 pub use plan::ClientPlan;
-pub use stat::{Spread, percentile};
+pub use stat::{Spread, ks_exponential, percentile};
 pub use truth_config::TruthConfig;
 pub use truth_log::{RequestTruth, TruthLog};
 pub use truth_role::{TruthCommand, TruthRole};

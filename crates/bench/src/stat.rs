@@ -13,6 +13,20 @@ pub fn percentile(values: &mut [f64], q: f64) -> Option<f64> {
     Some(values[below] + (values[above] - values[below]) * (place - below as f64))
 }
 
+/// Kolmogorov–Smirnov distance between `gaps` and the exponential distribution of mean `mean`:
+/// the largest difference of the two cumulative distributions; `None` for no gaps. Orders them.
+///
+/// Gaps of Poisson arrivals stay below 1.36/√n in 95 of 100 cases.
+pub fn ks_exponential(gaps: &mut [f64], mean: f64) -> Option<f64> {
+    gaps.sort_unstable_by(f64::total_cmp);
+    let n = gaps.len() as f64;
+    let distance = |(i, &gap): (usize, &f64)| {
+        let expected = 1.0 - (-gap / mean).exp();
+        (expected - i as f64 / n).abs().max((expected - (i + 1) as f64 / n).abs())
+    };
+    gaps.iter().enumerate().map(distance).max_by(f64::total_cmp)
+}
+
 /// A figure that was measured several times.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
@@ -49,6 +63,21 @@ mod tests {
         }
         assert_eq!(percentile(&mut [], 0.5), None);
         assert_eq!(percentile(&mut [7.0], 0.99), Some(7.0));
+    }
+
+    #[test]
+    fn exponential_gaps_are_told_from_others() {
+        // Gaps at the middles of 1,000 equally likely parts: half a part off everywhere.
+        let quantile = |i: u32| -(1.0 - (f64::from(i) + 0.5) / 1e3).ln() * 5.0;
+        let mut gaps: Vec<f64> = (0..1_000).rev().map(quantile).collect();
+        let found = ks_exponential(&mut gaps, 5.0).expect("gaps");
+        assert!((found - 0.000_5).abs() < 1e-9, "{found}");
+        // Equal gaps: none is below the mean, where 1 − 1/e should be.
+        let even = ks_exponential(&mut [5.0; 100], 5.0).expect("gaps");
+        assert!((even - (1.0 - (-1.0_f64).exp())).abs() < 1e-9, "{even}");
+        let slower = ks_exponential(&mut gaps, 6.0).expect("gaps");
+        assert!((0.06..0.08).contains(&slower), "{slower}");
+        assert_eq!(ks_exponential(&mut [], 1.0), None);
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use vllm_bench_loadgen::{
-    LoadEvent, PreparedRequest, ScheduleError, StageReport, StopHandle, run_stage,
-};
+use vllm_bench_loadgen::{LoadEvent, PreparedRequest, StageReport, StopHandle, run_stage};
 use vllm_bench_record::{
     EngineSample, Manifest, RunClock, RunStatus, SCHEMA_VERSION, ScenarioInfo, StageInfo,
 };
@@ -17,7 +15,6 @@ use crate::event::RunEvent;
 use crate::host::host_info;
 use crate::preflight::Ready;
 use crate::samplers::{Samplers, engine_source};
-use crate::scenario_error::ScenarioError;
 use crate::source::{Paced, PromptSource};
 
 /// What a run leaves.
@@ -33,7 +30,8 @@ pub struct RunOutcome {
     pub stored: WriterReport,
 }
 
-/// Runs every stage of `ready` and writes the run directory.
+/// Measures the client's own error where that is asked for, then runs every stage of `ready` and
+/// writes the run directory.
 ///
 /// Blocks; `on_event` is called in this thread. After [`StopHandle::stop`]
 /// requests in flight are recorded as cancelled and the directory is closed in order.
@@ -42,12 +40,13 @@ pub struct RunOutcome {
 /// When the run directory cannot be written or the corpus turns out broken;
 /// what was measured until then is stored.
 pub fn execute(
-    ready: Ready,
+    mut ready: Ready,
     stop: &StopHandle,
     mut on_event: impl FnMut(RunEvent),
 ) -> Result<RunOutcome, RunError> {
+    let calibration = crate::calibrate::before_run(&mut ready, stop, &mut on_event);
     let clock = RunClock::start();
-    let mut manifest = first_manifest(&ready, clock);
+    let mut manifest = Manifest { calibration, ..first_manifest(&ready, clock) };
     let name = run_name(clock.wall_start_unix_ns(), &ready.scenario.spec.name);
     let run_dir = RunDir::create(&ready.options.results_dir, &name, &manifest)?;
     run_dir.link_latest()?;
@@ -175,7 +174,7 @@ impl Run<'_> {
         let ready = self.ready;
         let engine = Counters::new(ready, self.clock);
         let mut source = PromptSource::new(
-            &ready.corpus,
+            &ready.prompts,
             ready.bodies.clone(),
             self.run_dir.run_id().to_owned(),
             ready.scenario.spec.request.max_tokens.get(),
@@ -186,7 +185,7 @@ impl Run<'_> {
                 break;
             }
             self.manifest.stages[index].engine_before = engine.read();
-            let mut brief = Brief::default();
+            let mut brief = Brief::new(&ready.scenario.slos);
             let report = self.stage(index, &mut source, &mut brief, on_event)?;
             self.manifest.host.workers = self.manifest.host.workers.max(report.workers);
             let info = &mut self.manifest.stages[index];
@@ -197,12 +196,7 @@ impl Run<'_> {
             if let Some(capture) = report.capture {
                 self.manifest.capture.get_or_insert_default().add(capture);
             }
-            let figures = brief.figures(
-                &info.label,
-                report.started_at,
-                report.finished_at,
-                &ready.scenario.slos,
-            );
+            let figures = brief.figures(&info.label, report.started_at, report.finished_at);
             self.figures.push((info.clone(), figures.clone()));
             let (phase, label) = (info.phase, info.label.clone());
             on_event(RunEvent::StageFinished {
@@ -233,12 +227,10 @@ impl Run<'_> {
             source.give_back(report.unsent);
             self.run_dir.write_manifest(&self.manifest)?;
             if let Some(error) = source.take_schedule_error() {
-                return Err(self.broken_schedule(error));
+                return Err(ready.scenario.broken_schedule(error).into());
             }
             if let Some(source) = source.take_error() {
-                let span = ready.scenario.spec.corpus.file.span();
-                let place = ready.scenario.place().point(span);
-                return Err(RunError::Corpus { place, source });
+                return Err(crate::prompts::broken(&ready.scenario, source));
             }
         }
         Ok(())
@@ -256,7 +248,8 @@ impl Run<'_> {
         let requests: Box<dyn Iterator<Item = PreparedRequest> + Send> = match &planned.pace {
             None => Box::new(source),
             Some(pace) => {
-                let schedule = pace.schedule().map_err(|error| self.broken_schedule(error))?;
+                let schedule =
+                    pace.schedule().map_err(|error| self.ready.scenario.broken_schedule(error))?;
                 Box::new(Paced::new(source, schedule))
             }
         };
@@ -316,14 +309,6 @@ impl Run<'_> {
             self.warn(format!("storage: {problem}"), on_event);
         }
         Ok(report)
-    }
-
-    /// The trace was read once before the run; it has changed since.
-    fn broken_schedule(&self, source: ScheduleError) -> RunError {
-        let scenario = &self.ready.scenario;
-        let span = scenario.spec.load.get_ref().span_of_way(scenario.spec.load.span());
-        let place = scenario.place().point(span);
-        ScenarioError::Schedule { place, source: Box::new(source) }.into()
     }
 
     fn warn(&mut self, message: String, on_event: &mut impl FnMut(RunEvent)) {

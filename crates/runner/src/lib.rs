@@ -33,6 +33,7 @@ mod narrate;
 mod overrides;
 mod plan;
 mod preflight;
+mod prompts;
 mod samplers;
 mod scenario;
 mod scenario_error;

@@ -33,6 +33,13 @@ pub struct LoadSpec {
     /// How arrivals are stamped.
     #[serde(default)]
     pub clock: ClockChoice,
+    /// Measure the client's own error before the run.
+    #[serde(default = "yes")]
+    pub calibrate: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// `warmup = { requests = 16 }` or, in an open loop, `{ duration = "10s" }`, or both.

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vllm_bench_bench::TruthCommand;
-use vllm_bench_corpus::Corpus;
 use vllm_bench_loadgen::{
     ApiKey, Arrivals, ClientConfig, Load, LoadEvent, PreparedRequest, Stage, StopHandle, Target,
     Timeouts, Until, check_capture, run_stage,
 };
-use vllm_bench_protocol::{ModelList, TokenizeRequest, TokenizeResponse, Version, prometheus};
+use vllm_bench_protocol::{ModelList, Version, prometheus};
 use vllm_bench_record::{
     CaptureInfo, ChunkTokenSource, ClockSource, CorpusInfo, FailureCause, Outcome, RequestRecord,
     RunClock, ServerInfo,
@@ -21,6 +20,7 @@ use crate::calibrate_load::Probed;
 use crate::error::RunError;
 use crate::http::Http;
 use crate::plan::RunPlan;
+use crate::prompts::{self, Look, Prompts};
 use crate::scenario::{ClockChoice, Scenario, TokenCounts};
 
 /// What the caller's environment adds to a scenario.
@@ -41,7 +41,7 @@ pub struct Ready {
     pub(crate) scenario: Scenario,
     pub(crate) options: RunOptions,
     pub(crate) plan: RunPlan,
-    pub(crate) corpus: Corpus,
+    pub(crate) prompts: Prompts,
     pub(crate) client: ClientConfig,
     pub(crate) bodies: BodyWriter,
     pub(crate) spent: Option<usize>,
@@ -91,17 +91,8 @@ impl Ready {
 /// The first thing that makes the run impossible; see [`RunError::problem`].
 pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunError> {
     let plan = RunPlan::of(&scenario)?;
-    let corpus = open_corpus(&scenario)?;
-    check_enough(&scenario, &plan, corpus.len() as u64)?;
-    let corpus_info = corpus_info(&scenario, &corpus);
+    let corpus = prompts::open(&scenario, &plan)?;
     let mut warnings = Vec::new();
-    if corpus_info.shared_leading_blocks.is_some_and(|n| n > 0) {
-        warnings.push(format!(
-            "{} prompts of the corpus share their first block with another: the prefix cache can help them",
-            corpus_info.shared_leading_blocks.unwrap_or_default()
-        ));
-    }
-
     let client = client_config(&scenario, &options)?;
     if client.arrivals == Arrivals::Capture {
         check_capture(&client.targets)?;
@@ -117,15 +108,26 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
             servers[0].url, other.model, other.url
         ));
     }
-    let spent = check_lengths(&scenario, &plan, &corpus, &client, &servers[0], &mut warnings)?;
-    compare_counts(&corpus, &client, &servers[0], &mut warnings)?;
+    let looked = Look { scenario: &scenario, plan: &plan, client: &client, server: &servers[0] };
+    let (prompts, spent) = match corpus {
+        Some(corpus) => looked.at_corpus(corpus, &mut warnings)?,
+        None => (looked.at_trace(options.api_key.as_ref())?, None),
+    };
+    let corpus_info = prompts.info(&scenario, &plan);
+    if corpus_info.shared_leading_blocks.is_some_and(|n| n > 0) {
+        warnings.push(format!(
+            "{} prompts of the corpus share their first block with another: the prefix cache can help them",
+            corpus_info.shared_leading_blocks.unwrap_or_default()
+        ));
+    }
+
     let (counts, clock, probed) = find_counts(&scenario, &client, &model, &mut warnings)?;
     let bodies = BodyWriter::new(&scenario, &model, counts);
     Ok(Ready {
         scenario,
         options,
         plan,
-        corpus,
+        prompts,
         client,
         bodies,
         spent,
@@ -136,41 +138,6 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
         clock,
         warnings,
     })
-}
-
-fn open_corpus(scenario: &Scenario) -> Result<Corpus, RunError> {
-    let file = &scenario.spec.corpus.file;
-    Corpus::open(file.get_ref())
-        .map_err(|source| RunError::Corpus { place: scenario.place().point(file.span()), source })
-}
-
-fn check_enough(scenario: &Scenario, plan: &RunPlan, available: u64) -> Result<(), RunError> {
-    let needed = plan.prompts_needed();
-    if needed.least() <= available {
-        return Ok(());
-    }
-    Err(RunError::TooFewPrompts {
-        file: scenario.spec.corpus.file.get_ref().clone(),
-        available,
-        needed: needed.least(),
-        sum: needed.sum,
-        place: scenario
-            .place()
-            .point(scenario.spec.load.get_ref().span_of_way(scenario.spec.load.span())),
-    })
-}
-
-fn corpus_info(scenario: &Scenario, corpus: &Corpus) -> CorpusInfo {
-    let header = corpus.header();
-    CorpusInfo {
-        file: scenario.spec.corpus.file.get_ref().display().to_string(),
-        sha256: corpus.sha256().to_owned(),
-        prompts: corpus.len() as u64,
-        mean_tokens: Some(header.tokens.mean),
-        tokenizer: Some(header.tokenizer.clone()),
-        shared_leading_blocks: Some(header.shared_leading_blocks),
-        shared_head_tokens: Some(header.shared_head_tokens),
-    }
 }
 
 fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConfig, RunError> {
@@ -275,91 +242,6 @@ fn cache_config(text: &str) -> Option<BTreeMap<String, String>> {
     Some(labels.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
 }
 
-/// Refuses prompts that do not fit, in the server's own words.
-fn check_lengths(
-    scenario: &Scenario,
-    plan: &RunPlan,
-    corpus: &Corpus,
-    client: &ClientConfig,
-    server: &ServerInfo,
-    warnings: &mut Vec<String>,
-) -> Result<Option<usize>, RunError> {
-    let Some(limit) = server.max_model_len else { return Ok(None) };
-    let traced = plan.stages.iter().filter_map(|stage| stage.longest_answer).max();
-    let answer = traced.unwrap_or(scenario.spec.request.max_tokens.get());
-    if corpus.header().tokens.max.saturating_add(answer) <= limit {
-        return Ok(None);
-    }
-    let mut longest = (0_u32, 0_usize);
-    let mut too_long = 0;
-    for index in 0..corpus.len() {
-        let prompt = corpus.prompt(index).map_err(|source| RunError::Corpus {
-            place: scenario.place().point(scenario.spec.corpus.file.span()),
-            source,
-        })?;
-        too_long += u64::from(prompt.tokens.saturating_add(answer) > limit);
-        longest = longest.max((prompt.tokens, index));
-    }
-    let prompt = corpus.prompt(longest.1).map_err(|source| RunError::Corpus {
-        place: scenario.place().point(scenario.spec.corpus.file.span()),
-        source,
-    })?;
-    let bodies = BodyWriter::new(scenario, &server.model, ChunkCounts::Assumed);
-    let (record, _) = send_one(client, bodies.body(&prompt, answer), "preflight-longest")?;
-    match record.outcome {
-        // The prompt fits, the answer will not: vLLM ends it at the limit. (Or the
-        // corpus was counted by another tokenizer.)
-        Outcome::Completed | Outcome::Cancelled => {
-            warnings.push(format!(
-                "{too_long} of {} prompts leave less room than max_tokens = {answer}: the server ends those answers at its {limit} tokens",
-                corpus.len()
-            ));
-            Ok(Some(longest.1))
-        }
-        Outcome::Failed(failure) => Err(RunError::TooLong {
-            url: server.url.clone(),
-            too_long,
-            prompts: corpus.len() as u64,
-            max_model_len: limit,
-            longest: longest.0.saturating_add(answer),
-            words: failure.message,
-        }),
-    }
-}
-
-/// Compares the corpus's count of its first prompt with the server's own.
-fn compare_counts(
-    corpus: &Corpus,
-    client: &ClientConfig,
-    server: &ServerInfo,
-    warnings: &mut Vec<String>,
-) -> Result<(), RunError> {
-    let Ok(prompt) = corpus.prompt(0) else { return Ok(()) };
-    let mut request =
-        TokenizeRequest { model: Some(server.model.clone()), ..TokenizeRequest::default() };
-    match client.endpoint {
-        vllm_bench_protocol::Endpoint::Chat => {
-            request.messages = Some(prompt.messages.clone());
-            request.add_generation_prompt = Some(true);
-        }
-        vllm_bench_protocol::Endpoint::Completions => request.prompt = Some(prompt.text()),
-    }
-    let body = serde_json::to_vec(&request).unwrap_or_default();
-    let answer = http(client, &client.targets[0]).post("/tokenize", &body)?;
-    let Ok(counted) = serde_json::from_slice::<TokenizeResponse>(&answer.body) else {
-        return Ok(());
-    };
-    if counted.count != prompt.tokens {
-        warnings.push(format!(
-            "the server counts {} tokens in the first prompt, the corpus says {} (by {}); lengths in this run are the server's",
-            counted.count,
-            prompt.tokens,
-            corpus.header().tokenizer
-        ));
-    }
-    Ok(())
-}
-
 /// Finds out how the server tells the tokens of a chunk, by asking.
 fn find_counts(
     scenario: &Scenario,
@@ -446,7 +328,7 @@ fn refused(client: &ClientConfig, words: String) -> RunError {
 }
 
 /// Sends one body on the path that the load takes; what its capture saw, where there was one.
-fn send_one(
+pub(crate) fn send_one(
     client: &ClientConfig,
     body: bytes::Bytes,
     id: &str,

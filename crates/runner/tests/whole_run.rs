@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use vllm_bench_corpus::{BuildOptions, CorpusSpec, ServerOptions, build_with};
 use vllm_bench_record::{FailureCause, Outcome, Phase, RequestRecord, RunStatus, StageEnd};
 use vllm_bench_runner::{
-    ApiKey, Problem, RunError, RunEvent, RunOptions, RunOutcome, Scenario, StopHandle, execute,
-    preflight,
+    ApiKey, Problem, RunError, RunEvent, RunOptions, RunOutcome, Scenario, StopHandle,
+    TruthCommand, execute, preflight,
 };
 use vllm_bench_simulator::{FaultRule, Simulator, SimulatorConfig};
 use vllm_bench_storage::read;
@@ -68,6 +68,7 @@ impl World {
 
     fn options(&self) -> RunOptions {
         RunOptions {
+            truth: None,
             results_dir: self.dir.path().join("results"),
             api_key: self.key.map(ApiKey::new),
         }
@@ -303,4 +304,30 @@ fn a_duration_stage_hands_its_unsent_prompts_on() {
     assert_eq!(outcome.manifest.stages[0].ended, Some(StageEnd::Prompts));
     assert!(outcome.manifest.warnings.iter().any(|w| w.contains("no prompt left")));
     assert!(started.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
+fn a_calibration_that_fails_is_a_warning_and_the_run_goes_on() {
+    let world = World::new(SimulatorConfig::default(), 12);
+    for (program, words) in [
+        ("/nonexistent/truth", "cannot start /nonexistent/truth"),
+        // A program that knows nothing of the role.
+        ("false", "did not say where it listens"),
+    ] {
+        let options = RunOptions { truth: Some(TruthCommand::new(program)), ..world.options() };
+        let load = "closed = { concurrency = 2, requests = 2 }";
+        let ready = preflight(world.scenario(load, &[]), options).unwrap();
+        let mut warned = false;
+        let outcome = execute(ready, &StopHandle::new(), |event| {
+            if let RunEvent::Warning { message } = event {
+                warned |= message.contains("client's own error was not measured");
+            }
+        })
+        .unwrap();
+        let manifest = outcome.run_dir.manifest().unwrap();
+        assert_eq!((manifest.status, manifest.calibration), (RunStatus::Complete, None));
+        let kept = manifest.warnings.iter().any(|warning| warning.contains(words));
+        let here = cfg!(target_os = "linux");
+        assert!(warned && (kept || !here), "{program}: {:?}", manifest.warnings);
+    }
 }
