@@ -26,6 +26,7 @@ mod gpu;
 pub mod layout;
 mod load;
 mod manifest;
+pub mod percentile;
 mod request;
 mod search;
 mod slo;

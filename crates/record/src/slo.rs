@@ -1,13 +1,17 @@
 //! Service-level objectives: `ttft_p95 = "2s"`, from words to values.
 
 use std::fmt;
+use std::time::Duration;
 
-/// One objective: a statistic of a metric must not be above a limit.
+use crate::percentile;
+use crate::request::{Outcome, RequestRecord};
+
+/// One objective: a statistic of a metric must not be above a limit, or goodput not below one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slo {
     /// What is bounded.
     pub target: SloTarget,
-    /// Nanoseconds for a latency, a share from 0 to 1 for the error rate.
+    /// Nanoseconds for a latency, a share from 0 to 1 for the error rate and for goodput.
     pub limit: f64,
 }
 
@@ -18,6 +22,9 @@ pub enum SloTarget {
     Latency(SloMetric, SloStatistic),
     /// Failed requests among those that completed or failed.
     ErrorRate,
+    /// Requests, among those that completed or failed, that meet every latency objective for
+    /// themselves: the one objective whose limit is a least value.
+    Goodput,
 }
 
 /// The latencies that an objective can bound.
@@ -82,6 +89,27 @@ impl SloStatistic {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Mean, Self::P50, Self::P90, Self::P95, Self::P99, Self::Max];
 
+    /// The quantile that it is, from 0 to 1; `None` for the mean.
+    pub const fn quantile(self) -> Option<f64> {
+        match self {
+            Self::Mean => None,
+            Self::P50 => Some(0.5),
+            Self::P90 => Some(0.9),
+            Self::P95 => Some(0.95),
+            Self::P99 => Some(0.99),
+            Self::Max => Some(1.0),
+        }
+    }
+
+    /// Its value of ascending `sorted`; `None` of none.
+    pub fn of(self, sorted: &[f64]) -> Option<f64> {
+        match self.quantile() {
+            Some(q) => percentile::quantile(sorted, q),
+            None if sorted.is_empty() => None,
+            None => Some(sorted.iter().sum::<f64>() / sorted.len() as f64),
+        }
+    }
+
     /// The word in scenarios.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -95,8 +123,8 @@ impl SloStatistic {
     }
 }
 
-/// The name of the one objective that is not a latency.
 const ERROR_RATE: &str = "error_rate";
+const GOODPUT: &str = "goodput";
 
 impl SloTarget {
     /// Every name an objective can have.
@@ -104,12 +132,14 @@ impl SloTarget {
         let latencies = SloMetric::ALL.into_iter().flat_map(|metric| {
             SloStatistic::ALL.into_iter().map(move |s| Self::Latency(metric, s).to_string())
         });
-        latencies.chain([ERROR_RATE.to_owned()]).collect()
+        latencies.chain([ERROR_RATE.to_owned(), GOODPUT.to_owned()]).collect()
     }
 
     fn parse(name: &str) -> Option<Self> {
-        if name == ERROR_RATE {
-            return Some(Self::ErrorRate);
+        match name {
+            ERROR_RATE => return Some(Self::ErrorRate),
+            GOODPUT => return Some(Self::Goodput),
+            _ => {}
         }
         SloMetric::ALL.into_iter().find_map(|metric| {
             let word = name.strip_prefix(metric.as_str())?.strip_prefix('_')?;
@@ -126,6 +156,7 @@ impl fmt::Display for SloTarget {
                 write!(f, "{}_{}", metric.as_str(), statistic.as_str())
             }
             Self::ErrorRate => f.write_str(ERROR_RATE),
+            Self::Goodput => f.write_str(GOODPUT),
         }
     }
 }
@@ -133,8 +164,8 @@ impl fmt::Display for SloTarget {
 impl Slo {
     /// Reads one entry of a scenario's `[slo]` table.
     ///
-    /// A latency's limit is a number with `us`, `ms`, `s` or `m`; the error rate's is a
-    /// percentage (`0.1%`) or a share from 0 to 1.
+    /// A latency's limit is a number with `us`, `ms`, `s` or `m`; the error rate's and goodput's
+    /// is a percentage (`0.1%`) or a share from 0 to 1.
     ///
     /// # Errors
     /// An unknown name (the known ones are listed) or a limit without unit, negative or not a number.
@@ -143,11 +174,65 @@ impl Slo {
             .ok_or_else(|| SloError::UnknownName { name: name.to_owned() })?;
         let value = match target {
             SloTarget::Latency(..) => parse_duration_ns(limit),
-            SloTarget::ErrorRate => parse_share(limit),
+            SloTarget::ErrorRate | SloTarget::Goodput => parse_share(limit),
         };
         let limit = value
             .ok_or_else(|| SloError::BadLimit { name: name.to_owned(), limit: limit.to_owned() })?;
         Ok(Self { target, limit })
+    }
+
+    /// Whether one request, for itself, meets a latency objective: its value against the limit (of
+    /// its ITLs the statistic). One that did not complete does not; a metric that it has not (TPOT
+    /// of a one-chunk answer) cannot be too long. The other objectives say nothing of one request.
+    pub fn met_by(&self, record: &RequestRecord) -> bool {
+        let SloTarget::Latency(metric, statistic) = self.target else { return true };
+        let ns = |d: Duration| d.as_nanos() as f64;
+        let value = match metric {
+            SloMetric::Ttft => record.ttft().map(ns),
+            SloMetric::TtftFromSchedule => record.ttft_from_schedule().map(ns),
+            SloMetric::Tpot => record.tpot().map(ns),
+            SloMetric::E2e => record.e2e().map(ns),
+            SloMetric::E2eFromSchedule => record.e2e_from_schedule().map(ns),
+            SloMetric::Itl => {
+                let mut gaps: Vec<f64> = record.itl().map(ns).collect();
+                gaps.sort_by(f64::total_cmp);
+                statistic.of(&gaps)
+            }
+        };
+        record.outcome == Outcome::Completed && value.is_none_or(|value| value <= self.limit)
+    }
+
+    /// Whether `value` is on the good side of the limit; the limit itself is.
+    pub fn holds(&self, value: f64) -> bool {
+        match self.target {
+            SloTarget::Goodput => value >= self.limit,
+            SloTarget::Latency(..) | SloTarget::ErrorRate => value <= self.limit,
+        }
+    }
+}
+
+impl Slo {
+    /// What an interval of the value says: `Some` when all of it is on one side of the limit,
+    /// `None` when it straddles it or lacks the end that would tell.
+    pub fn decided(&self, low: Option<f64>, high: Option<f64>) -> Option<bool> {
+        let (good, bad) = match self.target {
+            SloTarget::Goodput => (low, high),
+            SloTarget::Latency(..) | SloTarget::ErrorRate => (high, low),
+        };
+        if good.is_some_and(|end| self.holds(end)) {
+            return Some(true);
+        }
+        bad.is_some_and(|end| !self.holds(end)).then_some(false)
+    }
+}
+
+impl SloTarget {
+    /// How the limit bounds the value: `<=`, or `>=` for goodput.
+    pub const fn relation(self) -> &'static str {
+        match self {
+            Self::Goodput => ">=",
+            Self::Latency(..) | Self::ErrorRate => "<=",
+        }
     }
 }
 
@@ -202,14 +287,15 @@ impl fmt::Display for SloError {
         match self {
             Self::UnknownName { name } => write!(
                 f,
-                "unknown objective `{name}`; known are error_rate and METRIC_STATISTIC with METRIC one of {} and STATISTIC one of {}",
+                "unknown objective `{name}`; known are error_rate, goodput and METRIC_STATISTIC with METRIC one of {} and STATISTIC one of {}",
                 list(SloMetric::ALL.map(SloMetric::as_str)),
                 list(SloStatistic::ALL.map(SloStatistic::as_str)),
             ),
-            Self::BadLimit { name, limit } if name == ERROR_RATE => {
+            Self::BadLimit { name, limit } if name == ERROR_RATE || name == GOODPUT => {
+                let example = if name == GOODPUT { "95%" } else { "0.1%" };
                 write!(
                     f,
-                    "`{limit}` is no limit for {name}: write a percentage such as \"0.1%\" or a share from 0 to 1"
+                    "`{limit}` is no limit for {name}: write a percentage such as \"{example}\" or a share from 0 to 1"
                 )
             }
             Self::BadLimit { name, limit } => {
@@ -250,6 +336,37 @@ mod tests {
         check("e2e_mean", "1m", 60e9);
         check("error_rate", "0.1%", 0.001);
         check("error_rate", "0.05", 0.05);
+        check("goodput", "95%", 0.95);
+    }
+
+    #[test]
+    fn a_limit_holds_on_its_good_side() {
+        let check = |name: &str, limit: &str, value: f64, holds: bool| {
+            let slo = Slo::parse(name, limit).unwrap_or_else(|e| panic!("{name} = {limit}: {e}"));
+            assert_eq!(slo.holds(value), holds, "{value} {} {limit}", slo.target.relation());
+        };
+        check("ttft_p99", "500ms", 500e6, true);
+        check("ttft_p99", "500ms", 500.1e6, false);
+        check("tpot_p95", "50ms", 49e6, true);
+        check("error_rate", "0.1%", 0.0011, false);
+        check("goodput", "95%", 0.95, true);
+        check("goodput", "95%", 0.94, false);
+    }
+
+    #[test]
+    fn an_interval_decides_when_it_is_on_one_side() {
+        let check = |name: &str, limit: &str, low, high, expected: Option<bool>| {
+            let slo = Slo::parse(name, limit).unwrap_or_else(|e| panic!("{name} = {limit}: {e}"));
+            assert_eq!(slo.decided(low, high), expected, "{name} {limit}: {low:?} {high:?}");
+        };
+        check("error_rate", "1%", Some(0.0), Some(0.01), Some(true));
+        check("error_rate", "1%", Some(0.02), Some(0.05), Some(false));
+        check("error_rate", "1%", Some(0.0), Some(0.05), None);
+        check("ttft_p99", "1s", Some(5e8), None, None);
+        check("ttft_p99", "1s", Some(2e9), None, Some(false));
+        check("goodput", "95%", Some(0.96), Some(0.99), Some(true));
+        check("goodput", "95%", Some(0.5), Some(0.94), Some(false));
+        check("goodput", "95%", Some(0.94), Some(0.97), None);
     }
 
     #[test]
@@ -265,14 +382,17 @@ mod tests {
             assert!(Slo::parse("ttft_p95", limit).is_err(), "{limit}");
         }
         for limit in ["101%", "-1%", "2", "x", "NaN"] {
-            assert!(Slo::parse("error_rate", limit).is_err(), "{limit}");
+            for name in ["error_rate", "goodput"] {
+                let error = Slo::parse(name, limit).expect_err(limit).to_string();
+                assert!(error.contains(name) && error.contains("percentage"), "{error}");
+            }
         }
     }
 
     #[test]
     fn every_listed_name_is_read_back() {
         let names = SloTarget::names();
-        assert_eq!(names.len(), SloMetric::ALL.len() * SloStatistic::ALL.len() + 1);
+        assert_eq!(names.len(), SloMetric::ALL.len() * SloStatistic::ALL.len() + 2);
         for name in names {
             assert_eq!(SloTarget::parse(&name).map(|t| t.to_string()), Some(name));
         }
