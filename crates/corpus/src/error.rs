@@ -148,6 +148,16 @@ pub enum CorpusError {
         /// Why.
         message: String,
     },
+    /// A tokenizer keeps too few of the built-in words whole.
+    #[error(
+        "the tokenizer keeps only {found} of the built-in words whole, {fewest} are needed: lengths could not be hit"
+    )]
+    Words {
+        /// Words of one token.
+        found: usize,
+        /// Words needed.
+        fewest: usize,
+    },
     /// A line of a corpus file is damaged, missing or edited.
     #[error("{}:{line}: {message}\n  a corpus must be whole: make it again with vllm-bench-prepare", path.display())]
     CorpusLine {

@@ -35,6 +35,7 @@ mod spec;
 mod tokens;
 mod uniqueness;
 mod unpack;
+mod words;
 
 pub use build::{BuildOptions, build, build_counted, build_with};
 pub use error::CorpusError;
@@ -51,3 +52,4 @@ pub use tokens::{
     BuiltInCounter, Measure, ServerCounter, ServerOptions, TokenCounter, TokenizerCounter,
     TokenizerIdentity,
 };
+pub use words::{WordPrompt, WordPrompts};

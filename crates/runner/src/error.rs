@@ -37,6 +37,43 @@ pub enum RunError {
         /// The line of the scenario that asks for them.
         place: String,
     },
+    /// A trace gives no prompt lengths, and there is no corpus to take prompts from.
+    #[error(
+        "the trace says nothing of prompt lengths, so there must be a corpus\n  {place}\n  add corpus.file, or name the trace's column with prompt_tokens"
+    )]
+    NoLengths {
+        /// The line of the scenario with the trace.
+        place: String,
+    },
+    /// Requests of a trace do not fit the server's context.
+    #[error(
+        "{too_long} of {requests} requests of the trace are longer than {url} takes: up to {longest} tokens, its limit is {limit}\n  {place}\n  set max_prompt_tokens and max_output_tokens there, with over_limit = \"drop\" or \"clip\""
+    )]
+    TraceTooLong {
+        /// The line of the scenario with the trace.
+        place: String,
+        /// The server's base URL.
+        url: String,
+        /// Requests that are too long.
+        too_long: u64,
+        /// Requests of the trace.
+        requests: u64,
+        /// The longest, tokens, answer included.
+        longest: u32,
+        /// `max_model_len`.
+        limit: u32,
+    },
+    /// Prompts cannot be made to a trace's lengths.
+    #[error(
+        "prompts cannot be made to the trace's lengths\n  {place}\n  add corpus.file to send prompts of a corpus instead"
+    )]
+    Words {
+        /// The line of the scenario with the trace.
+        place: String,
+        /// What the counter said.
+        #[source]
+        source: Box<vllm_bench_corpus::CorpusError>,
+    },
     /// A file that the scenario names cannot be read.
     #[error("cannot read {}", path.display())]
     File {
@@ -126,6 +163,9 @@ impl RunError {
             Self::Scenario(_)
             | Self::Corpus { .. }
             | Self::TooFewPrompts { .. }
+            | Self::NoLengths { .. }
+            | Self::TraceTooLong { .. }
+            | Self::Words { .. }
             | Self::File { .. } => Problem::Input,
             Self::Load(_) | Self::CaptureBlind { .. } => Problem::Input,
             Self::NoServer { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Spanned;
 use vllm_bench_loadgen::{
     ArrivalProcess, ArrivalSpec, LeftOut, Load, OnOff, Ramp, RateProfile, Schedule, ScheduleError,
-    ScheduleSummary, Stage, Steps, TraceSpec, Until,
+    ScheduleSummary, Stage, Steps, TokenTotals, TraceSpec, Until,
 };
 use vllm_bench_record::{Level, OpenLoad, Phase, StageInfo, StageLoad};
 
@@ -34,6 +34,8 @@ pub struct PlannedStage {
     /// The longest answer that a trace asks for, tokens; `None` where the scenario's
     /// `max_tokens` holds.
     pub longest_answer: Option<u32>,
+    /// The prompt lengths that a trace asks for.
+    pub prompt_tokens: TokenTotals,
 }
 
 /// What an open-loop stage's requests are due by. Gives the same schedule each time.
@@ -106,25 +108,27 @@ impl RunPlan {
         if let Some(closed) = &load.closed {
             stages.extend(closed_stages(closed.get_ref()));
         }
-        let failed = |span, source| ScenarioError::Schedule {
-            place: scenario.place().point(span),
-            source: Box::new(source),
-        };
+        let failed = |source| scenario.broken_schedule(source);
         if let Some(open) = &load.open {
             for rate in open.get_ref().rate.levels() {
                 let index = stages.len() as u32;
-                let stage = open_stage(open.get_ref(), rate, load, index)
-                    .map_err(|error| failed(open.span(), error))?;
+                let stage = open_stage(open.get_ref(), rate, load, index).map_err(failed)?;
                 stages.push(stage);
             }
         }
         if let Some(trace) = &load.trace {
-            stages.push(trace_stage(trace, load).map_err(|error| failed(trace.span(), error))?);
+            stages.push(trace_stage(trace, load).map_err(failed)?);
         }
         for (index, stage) in stages.iter_mut().enumerate() {
             stage.stage.index = index as u32;
         }
         Ok(Self { stages })
+    }
+
+    /// The prompt lengths of its trace; `None` where it replays none.
+    pub fn prompt_tokens(&self) -> Option<TokenTotals> {
+        let traced = |stage: &&PlannedStage| matches!(stage.pace, Some(Pace::Trace(_)));
+        self.stages.iter().find(traced).map(|stage| stage.prompt_tokens)
     }
 
     /// The prompts it needs.
@@ -185,7 +189,13 @@ pub(crate) fn closed_stage(label: String, phase: Phase, users: u32, until: Until
     let stage = Stage { index: 0, load: Load::Closed { concurrency: users }, until };
     let mut info = StageInfo::planned(label, phase, StageLoad::Concurrency(users));
     info.planned_requests = stage.max_requests();
-    PlannedStage { stage, info, pace: None, longest_answer: None }
+    PlannedStage {
+        stage,
+        info,
+        pace: None,
+        longest_answer: None,
+        prompt_tokens: TokenTotals::default(),
+    }
 }
 
 /// One open-loop stage, the `index`th of the run.
@@ -261,6 +271,7 @@ fn paced(
         info,
         pace: Some(pace),
         longest_answer: summary.output_tokens.max,
+        prompt_tokens: summary.prompt_tokens,
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
+use vllm_bench_loadgen::ScheduleError;
 use vllm_bench_protocol::Endpoint;
 use vllm_bench_record::Slo;
 
@@ -39,8 +40,8 @@ pub struct ScenarioSpec {
     /// Who is asked.
     #[serde(default)]
     pub server: ServerSpec,
-    /// What is sent.
-    pub corpus: CorpusSpec,
+    /// What is sent; where absent, prompts of a trace's lengths are made.
+    pub corpus: Option<CorpusSpec>,
     /// How each request asks.
     #[serde(default)]
     pub request: RequestSpec,
@@ -316,6 +317,16 @@ impl Scenario {
         })
     }
 
+    /// The place that says how hard, with its line.
+    pub(crate) fn load_place(&self) -> String {
+        self.place().point(self.spec.load.get_ref().span_of_way(self.spec.load.span()))
+    }
+
+    /// Why arrivals make no schedule, with the place that asks for them.
+    pub(crate) fn broken_schedule(&self, source: ScheduleError) -> ScenarioError {
+        ScenarioError::Schedule { place: self.load_place(), source: Box::new(source) }
+    }
+
     /// A place in the resolved text, for errors found later.
     pub fn place(&self) -> Place<'_> {
         Place::new(&self.path, &self.text)
@@ -335,6 +346,9 @@ fn check_corner_cases(spec: &ScenarioSpec, at: &Place<'_>) -> Result<(), Scenari
         return fail(
             "name becomes part of a directory's name: letters, digits, '-', '_' and '.' only",
         );
+    }
+    if spec.corpus.is_none() && spec.load.get_ref().trace.is_none() {
+        return fail("missing field `corpus`: corpus.file names what vllm-bench-prepare made");
     }
     if spec.server.url.all().is_empty() {
         return fail("server.url is an empty list; name at least one server");

@@ -2,16 +2,17 @@
 
 use std::collections::VecDeque;
 
-use vllm_bench_corpus::{Corpus, CorpusError};
+use vllm_bench_corpus::CorpusError;
 use vllm_bench_loadgen::{Due, PreparedRequest, Schedule, ScheduleError};
 
 use crate::body::BodyWriter;
+use crate::prompts::Prompts;
 
 /// Hands out the corpus in order. What a stage took and did not send comes back
 /// by [`give_back`](Self::give_back) and goes out first.
 #[derive(Debug)]
 pub(crate) struct PromptSource<'a> {
-    corpus: &'a Corpus,
+    prompts: &'a Prompts,
     bodies: BodyWriter,
     id_prefix: String,
     max_tokens: u32,
@@ -25,14 +26,14 @@ pub(crate) struct PromptSource<'a> {
 
 impl<'a> PromptSource<'a> {
     pub(crate) fn new(
-        corpus: &'a Corpus,
+        prompts: &'a Prompts,
         bodies: BodyWriter,
         id_prefix: String,
         max_tokens: u32,
         spent: Option<usize>,
     ) -> Self {
         Self {
-            corpus,
+            prompts,
             bodies,
             id_prefix,
             max_tokens,
@@ -107,11 +108,11 @@ impl PromptSource<'_> {
         if self.spent == Some(self.next) {
             self.next += 1;
         }
-        if self.next >= self.corpus.len() || self.error.is_some() {
+        if self.prompts.len().is_some_and(|n| self.next >= n) || self.error.is_some() {
             return None;
         }
         let index = self.next;
-        let prompt = match self.corpus.prompt(index) {
+        let prompt = match self.prompts.prompt(index, due) {
             Ok(prompt) => prompt,
             Err(error) => {
                 self.error = Some(error);
