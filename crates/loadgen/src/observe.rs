@@ -1,5 +1,7 @@
 //! Folds an answer's bytes and their arrivals into what the record keeps. Sans-IO.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 use vllm_bench_protocol::sse::{SseDecoder, SseError, SseEventRef};
 use vllm_bench_protocol::{
@@ -332,9 +334,9 @@ impl Seen {
         }
     }
 
-    fn keep(&mut self, delta: Delta) {
+    fn keep(&mut self, delta: Delta<'_>) {
         if self.model.is_none() {
-            self.model = delta.model;
+            self.model = delta.model.map(Cow::into_owned);
         }
         if delta.usage.is_some() {
             self.usage_is_whole = delta.choices.is_empty();
@@ -343,23 +345,20 @@ impl Seen {
         if delta.metrics.is_some() {
             self.metrics = delta.metrics;
         }
-        self.keep_choices(delta.choices);
+        self.keep_choices(&delta.choices);
     }
 
-    fn keep_choices(&mut self, choices: Vec<ChoiceDelta>) {
-        for choice in choices {
-            if choice.index != 0 {
-                continue;
-            }
-            if choice.finish_reason.is_some() {
-                self.finish_reason = choice.finish_reason;
+    fn keep_choices(&mut self, choices: &[ChoiceDelta<'_>]) {
+        for choice in choices.iter().filter(|choice| choice.index == 0) {
+            if let Some(reason) = &choice.finish_reason {
+                self.finish_reason = Some(reason.as_ref().to_owned());
             }
             if self.keep_answer {
-                for text in [choice.text, choice.tool_call_text].into_iter().flatten() {
-                    self.answer.push_str(&text);
+                for text in [&choice.text, &choice.tool_call_text].into_iter().flatten() {
+                    self.answer.push_str(text);
                 }
-                if let Some(text) = choice.reasoning {
-                    self.reasoning.push_str(&text);
+                if let Some(text) = &choice.reasoning {
+                    self.reasoning.push_str(text);
                 }
             }
         }
@@ -379,11 +378,11 @@ impl Seen {
         };
         self.done = true;
         let tokens = answer.tokens().unwrap_or(0);
-        self.model = answer.model;
+        self.model = answer.model.map(Cow::into_owned);
         self.usage_is_whole = answer.usage.is_some();
         self.usage = answer.usage;
         self.metrics = answer.metrics;
-        self.keep_choices(answer.choices);
+        self.keep_choices(&answer.choices);
         if tokens > 0 {
             self.chunk(tokens, body.len() as u64, read);
         }

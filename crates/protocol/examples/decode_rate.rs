@@ -33,8 +33,8 @@ fn main() {
                 let mut decoder = SseDecoder::new();
                 let mut decoded = 0;
                 for piece in stream.chunks(read) {
-                    decoder.push(piece);
-                    while let Some(event) = decoder.next_event() {
+                    let mut events = decoder.feed(piece);
+                    while let Some(event) = events.next_event() {
                         black_box(event.expect("well formed"));
                         decoded += 1;
                     }
@@ -56,10 +56,10 @@ fn main() {
             let mut decoder = SseDecoder::new();
             let mut fold = TokenFold::new();
             for piece in stream.chunks(event.len()) {
-                decoder.push(piece);
-                while let Some(event) = decoder.next_event() {
+                let mut events = decoder.feed(piece);
+                while let Some(event) = events.next_event() {
                     let event = event.expect("well formed");
-                    match parse_event(Endpoint::Chat, &event.data).expect("well formed") {
+                    match parse_event(Endpoint::Chat, event.data).expect("well formed") {
                         StreamEvent::Delta(delta) => fold.fold(&delta),
                         other => panic!("{other:?}"),
                     };

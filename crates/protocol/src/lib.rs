@@ -23,6 +23,7 @@ mod chat;
 mod completion;
 mod delta;
 mod endpoint;
+mod few;
 mod message;
 mod models;
 mod nullable;
@@ -45,6 +46,7 @@ pub use completion::{
 };
 pub use delta::{Answer, ChoiceDelta, Delta, StreamEvent};
 pub use endpoint::{Endpoint, UnknownEndpoint};
+pub use few::{Few, IntoIter};
 pub use message::{ChatMessage, Role};
 pub use models::{ModelCard, ModelList, ModelPermission, ServerLoad, Version};
 pub use nullable::Nullable;

@@ -3,16 +3,18 @@
 //! Nothing else is decoded: unknown keys, log-probabilities and prompt token
 //! ids are skipped, token ids are counted.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api_error::ApiError;
 use crate::delta::{Answer, ChoiceDelta, Delta, StreamEvent};
 use crate::endpoint::Endpoint;
-use crate::text::truncated;
+use crate::few::Few;
+use crate::text::{Text, text, truncated};
 use crate::usage::{ServerMetrics, Usage};
 
 /// Most characters of a malformed event or body that an error quotes.
@@ -50,7 +52,7 @@ pub enum ParseError {
 }
 
 /// Decodes the data of one event. `[DONE]` and error objects are events like others.
-pub fn parse_event(endpoint: Endpoint, data: &str) -> Result<StreamEvent, ParseError> {
+pub fn parse_event(endpoint: Endpoint, data: &str) -> Result<StreamEvent<'_>, ParseError> {
     if data == "[DONE]" || data.trim() == "[DONE]" {
         return Ok(StreamEvent::Done);
     }
@@ -61,7 +63,7 @@ pub fn parse_event(endpoint: Endpoint, data: &str) -> Result<StreamEvent, ParseE
 }
 
 /// Decodes an answer that was not streamed.
-pub fn parse_answer(endpoint: Endpoint, body: &[u8]) -> Result<Answer, ParseError> {
+pub fn parse_answer(endpoint: Endpoint, body: &[u8]) -> Result<Answer<'_>, ParseError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| ParseError::NotUtf8 { valid_up_to: error.valid_up_to() })?;
     match decode(endpoint, text)? {
@@ -72,33 +74,32 @@ pub fn parse_answer(endpoint: Endpoint, body: &[u8]) -> Result<Answer, ParseErro
     }
 }
 
-enum Decoded {
+enum Decoded<'a> {
     Error(ApiError),
-    Delta(Delta),
+    Delta(Delta<'a>),
 }
 
-fn decode(endpoint: Endpoint, data: &str) -> Result<Decoded, ParseError> {
+fn decode(endpoint: Endpoint, data: &str) -> Result<Decoded<'_>, ParseError> {
     match endpoint {
-        Endpoint::Chat => decode_as::<FromChat>(endpoint, data),
-        Endpoint::Completions => decode_as::<FromCompletion>(endpoint, data),
+        Endpoint::Chat => decode_as::<WireChatChoice<'_>>(endpoint, data),
+        Endpoint::Completions => decode_as::<WireCompletionChoice<'_>>(endpoint, data),
     }
 }
 
-fn decode_as<C>(endpoint: Endpoint, data: &str) -> Result<Decoded, ParseError>
+fn decode_as<'a, C>(endpoint: Endpoint, data: &'a str) -> Result<Decoded<'a>, ParseError>
 where
-    C: DeserializeOwned + Into<ChoiceDelta>,
+    C: Deserialize<'a> + Into<ChoiceDelta<'a>>,
 {
     let malformed = |problem| ParseError::Malformed {
         endpoint,
         excerpt: truncated(data, MAX_EXCERPT_CHARS),
         problem,
     };
-    let chunk: WireChunk<C> = serde_json::from_str(data).map_err(malformed)?;
+    let chunk: WireChunk<'a, C> = serde_json::from_str(data).map_err(malformed)?;
     match chunk {
         WireChunk { choices: Some(choices), error: None, model, usage, metrics } => {
-            // The same layout: the list is reused, not copied.
-            let choices = choices.into_iter().map(Into::into).collect();
-            Ok(Decoded::Delta(Delta { model, choices, usage, metrics }))
+            let choices = choices.map(Into::into);
+            Ok(Decoded::Delta(Delta { model: text(model), choices, usage, metrics }))
         }
         // Rare: read it again, whole.
         _ => {
@@ -114,12 +115,12 @@ where
 }
 
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "C: DeserializeOwned"))]
-struct WireChunk<C> {
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+struct WireChunk<'a, C> {
+    #[serde(default, borrow)]
+    model: Option<Text<'a>>,
     #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    choices: Option<Vec<C>>,
+    choices: Option<Few<C>>,
     #[serde(default)]
     usage: Option<Usage>,
     #[serde(default)]
@@ -128,114 +129,95 @@ struct WireChunk<C> {
     error: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-struct WireChatChoice {
-    #[serde(default)]
-    index: u32,
-    #[serde(alias = "message")]
-    delta: WireDelta,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    token_ids: Option<Length>,
-}
-
-#[derive(Deserialize)]
-struct WireDelta {
-    #[serde(default)]
-    role: Option<IgnoredAny>,
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    reasoning: Option<String>,
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    #[serde(default)]
-    tool_calls: Option<Vec<WireToolCall>>,
-}
-
-#[derive(Deserialize)]
-struct WireToolCall {
-    #[serde(default)]
-    function: Option<WireFunction>,
-}
-
-#[derive(Deserialize)]
-struct WireFunction {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    arguments: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct WireCompletionChoice {
-    #[serde(default)]
-    index: u32,
-    text: String,
-    #[serde(default)]
-    finish_reason: Option<String>,
-    #[serde(default)]
-    token_ids: Option<Length>,
-}
-
 /// A choice as the chat endpoint writes it.
 #[derive(Deserialize)]
-#[serde(from = "WireChatChoice")]
-struct FromChat(ChoiceDelta);
+struct WireChatChoice<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(alias = "message", borrow)]
+    delta: WireDelta<'a>,
+    #[serde(default, borrow)]
+    finish_reason: Option<Text<'a>>,
+    #[serde(default)]
+    token_ids: Option<Length>,
+}
+
+#[derive(Deserialize)]
+struct WireDelta<'a> {
+    #[serde(default)]
+    role: Option<IgnoredAny>,
+    #[serde(default, borrow)]
+    content: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    reasoning: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    tool_calls: Option<Vec<WireToolCall<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct WireToolCall<'a> {
+    #[serde(default, borrow)]
+    function: Option<WireFunction<'a>>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction<'a> {
+    #[serde(default, borrow)]
+    name: Option<Text<'a>>,
+    #[serde(default, borrow)]
+    arguments: Option<Text<'a>>,
+}
 
 /// A choice as the completions endpoint writes it.
 #[derive(Deserialize)]
-#[serde(from = "WireCompletionChoice")]
-struct FromCompletion(ChoiceDelta);
-
-impl From<FromChat> for ChoiceDelta {
-    fn from(FromChat(choice): FromChat) -> Self {
-        choice
-    }
+struct WireCompletionChoice<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow)]
+    text: Text<'a>,
+    #[serde(default, borrow)]
+    finish_reason: Option<Text<'a>>,
+    #[serde(default)]
+    token_ids: Option<Length>,
 }
 
-impl From<FromCompletion> for ChoiceDelta {
-    fn from(FromCompletion(choice): FromCompletion) -> Self {
-        choice
-    }
-}
-
-impl From<WireChatChoice> for FromChat {
-    fn from(choice: WireChatChoice) -> Self {
+impl<'a> From<WireChatChoice<'a>> for ChoiceDelta<'a> {
+    fn from(choice: WireChatChoice<'a>) -> Self {
         let delta = choice.delta;
-        Self(ChoiceDelta {
+        Self {
             index: choice.index,
             opening: delta.role.is_some(),
-            text: delta.content,
+            text: text(delta.content),
             // Servers in transition send both names with the same text.
-            reasoning: delta.reasoning.or(delta.reasoning_content),
+            reasoning: text(delta.reasoning.or(delta.reasoning_content)),
             tool_call_text: delta.tool_calls.and_then(tool_call_text),
             token_ids: choice.token_ids.map(|Length(ids)| ids),
-            finish_reason: choice.finish_reason,
-        })
+            finish_reason: text(choice.finish_reason),
+        }
     }
 }
 
-impl From<WireCompletionChoice> for FromCompletion {
-    fn from(choice: WireCompletionChoice) -> Self {
-        Self(ChoiceDelta {
+impl<'a> From<WireCompletionChoice<'a>> for ChoiceDelta<'a> {
+    fn from(choice: WireCompletionChoice<'a>) -> Self {
+        Self {
             index: choice.index,
-            text: Some(choice.text),
+            text: Some(choice.text.0),
             token_ids: choice.token_ids.map(|Length(ids)| ids),
-            finish_reason: choice.finish_reason,
+            finish_reason: text(choice.finish_reason),
             ..ChoiceDelta::default()
-        })
+        }
     }
 }
 
-fn tool_call_text(calls: Vec<WireToolCall>) -> Option<String> {
+fn tool_call_text(calls: Vec<WireToolCall<'_>>) -> Option<Cow<'_, str>> {
     let texts = calls
         .into_iter()
         .filter_map(|call| call.function)
         .flat_map(|function| [function.name, function.arguments])
-        .flatten();
-    texts.reduce(|joined, text| joined + &text)
+        .filter_map(text);
+    texts.reduce(|joined, text| joined + text)
 }
 
 /// The length of a list whose items do not matter.

@@ -44,8 +44,8 @@ impl TokenFold {
     }
 
     /// The tokens of this chunk; 0 when it is not token-bearing.
-    pub fn fold(&mut self, delta: &Delta) -> u32 {
-        let tokens = match delta.choices.as_slice() {
+    pub fn fold(&mut self, delta: &Delta<'_>) -> u32 {
+        let tokens = match &*delta.choices {
             [] => {
                 if let Some(usage) = &delta.usage {
                     self.usage = Some(usage.clone());
@@ -67,7 +67,7 @@ impl TokenFold {
         tokens
     }
 
-    fn fold_choice(&mut self, choice: &ChoiceDelta, running: Option<&Usage>) -> u32 {
+    fn fold_choice(&mut self, choice: &ChoiceDelta<'_>, running: Option<&Usage>) -> u32 {
         let (tokens, source) = match (choice.token_ids, running) {
             (Some(ids), _) => (ids, TokenSource::TokenIds),
             (None, Some(usage)) => (
@@ -125,17 +125,17 @@ impl TokenFold {
 mod tests {
     use super::*;
 
-    fn choice(index: u32, text: &str) -> ChoiceDelta {
-        ChoiceDelta { index, text: Some(text.to_owned()), ..ChoiceDelta::default() }
+    fn choice(index: u32, text: &str) -> ChoiceDelta<'_> {
+        ChoiceDelta { index, text: Some(text.into()), ..ChoiceDelta::default() }
     }
 
-    fn chunk(choices: Vec<ChoiceDelta>, completion_tokens: Option<u32>) -> Delta {
+    fn chunk(choices: Vec<ChoiceDelta<'_>>, completion_tokens: Option<u32>) -> Delta<'_> {
         let usage = completion_tokens.map(|tokens| Usage::new(5, tokens));
-        Delta { choices, usage, ..Delta::default() }
+        Delta { choices: choices.into_iter().collect(), usage, ..Delta::default() }
     }
 
     /// Folds all; the tokens of each chunk.
-    fn fold(deltas: &[Delta]) -> (Vec<u32>, TokenFold) {
+    fn fold(deltas: &[Delta<'_>]) -> (Vec<u32>, TokenFold) {
         let mut fold = TokenFold::new();
         (deltas.iter().map(|delta| fold.fold(delta)).collect(), fold)
     }
@@ -176,7 +176,7 @@ mod tests {
             chunk(vec![choice(0, "b")], Some(4)),
             // The end of a tool call: no text, but tokens.
             chunk(
-                vec![ChoiceDelta { finish_reason: Some("stop".to_owned()), ..Default::default() }],
+                vec![ChoiceDelta { finish_reason: Some("stop".into()), ..Default::default() }],
                 Some(6),
             ),
         ]);
@@ -227,18 +227,18 @@ mod tests {
 
     #[test]
     fn what_bears_tokens_without_a_count() {
-        let bears = |choice: ChoiceDelta| choice.bears_tokens();
-        let opening = |text: &str| ChoiceDelta { opening: true, ..choice(0, text) };
+        let bears = |choice: ChoiceDelta<'_>| choice.bears_tokens();
+        let opening = |text: &'static str| ChoiceDelta { opening: true, ..choice(0, text) };
         assert!(bears(choice(0, "a")));
         assert!(bears(choice(0, "")), "a token that completes no character");
         assert!(!bears(opening("")), "a role is no token");
         assert!(bears(opening("a")), "some servers name the role in every chunk");
-        let end = || Some("stop".to_owned());
+        let end = || Some("stop".into());
         assert!(bears(ChoiceDelta { finish_reason: end(), ..choice(0, "") }), "end of sequence");
         assert!(!bears(ChoiceDelta { finish_reason: end(), ..ChoiceDelta::default() }));
-        assert!(bears(ChoiceDelta { reasoning: Some("a".to_owned()), ..ChoiceDelta::default() }));
-        let call = |text: &str| ChoiceDelta {
-            tool_call_text: Some(text.to_owned()),
+        assert!(bears(ChoiceDelta { reasoning: Some("a".into()), ..ChoiceDelta::default() }));
+        let call = |text: &'static str| ChoiceDelta {
+            tool_call_text: Some(text.into()),
             ..ChoiceDelta::default()
         };
         assert!(bears(call("f")));

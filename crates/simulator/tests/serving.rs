@@ -24,7 +24,7 @@ fn fold(events: &[String]) -> (String, Option<u32>, String) {
         fold.fold(&delta);
         for choice in delta.choices {
             text.push_str(&choice.text.unwrap_or_default());
-            finish = choice.finish_reason.unwrap_or(finish);
+            finish = choice.finish_reason.map_or(finish, String::from);
         }
     }
     (text, fold.total(), finish)

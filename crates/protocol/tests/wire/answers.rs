@@ -1,6 +1,8 @@
 //! What a server writes: recorded answers and chunks come back byte for byte.
 
 use crate::common::{datas, endpoint, near, read_text, streams, value};
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vllm_bench_protocol::sse::{DONE, encode_data};
@@ -58,13 +60,13 @@ fn whole_streams_are_built_by_the_constructors() {
             }
             let again = match endpoint(&body) {
                 Endpoint::Chat => {
-                    let chunk = check::<ChatChunk>(&name, &data);
+                    let chunk = check::<ChatChunk>(&name, data);
                     let again = rebuilt_chat(&chunk);
                     assert_eq!(again, chunk, "{name}");
                     serde_json::to_string(&again)
                 }
                 Endpoint::Completions => {
-                    let chunk = check::<CompletionChunk>(&name, &data);
+                    let chunk = check::<CompletionChunk>(&name, data);
                     let again = rebuilt_completion(&chunk);
                     assert_eq!(again, chunk, "{name}");
                     serde_json::to_string(&again)
@@ -179,9 +181,18 @@ fn a_model_card_has_the_recorded_keys() {
 
 #[test]
 fn answers_are_parsed() {
-    let parse = |endpoint, name: &str| {
-        parse_answer(endpoint, read_text(&format!("{name}.body")).as_bytes())
-    };
+    let body = |name: &str| read_text(&format!("{name}.body"));
+    let bodies: BTreeMap<&str, String> = [
+        "chat-nostream",
+        "chat-nostream-tokenids",
+        "completion-nostream",
+        "err-unknown-model",
+        "v2-chat-nostream-metrics",
+        "version",
+    ]
+    .map(|name| (name, body(name)))
+    .into();
+    let parse = |endpoint, name| parse_answer(endpoint, bodies[name].as_bytes());
     let answer = parse(Endpoint::Chat, "chat-nostream-tokenids").expect("an answer");
     assert_eq!(answer.choices[0].token_ids, Some(8));
     assert_eq!(answer.choices[0].finish_reason.as_deref(), Some("length"));

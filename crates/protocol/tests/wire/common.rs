@@ -41,11 +41,11 @@ pub(crate) fn streams() -> Vec<String> {
 
 /// The data of a stream's events, read without the decoder: the recordings
 /// have line feeds only and one data line an event.
-pub(crate) fn datas(body: &str) -> Vec<String> {
-    let mut datas: Vec<String> = body.split("\n\n").map(str::to_owned).collect();
-    assert_eq!(datas.pop().as_deref(), Some(""), "ends with a blank line");
+pub(crate) fn datas(body: &str) -> Vec<&str> {
+    let mut datas: Vec<&str> = body.split("\n\n").collect();
+    assert_eq!(datas.pop(), Some(""), "ends with a blank line");
     for data in &mut datas {
-        *data = data.strip_prefix("data: ").expect("a data line").to_owned();
+        *data = data.strip_prefix("data: ").expect("a data line");
         assert!(!data.contains('\n'));
     }
     datas

@@ -3,9 +3,9 @@
 use crate::common::{after_head, datas, dechunked, endpoint, read_text, streams, value};
 use vllm_bench_protocol::{Delta, StreamEvent, TokenFold, TokenSource, parse_event};
 
-fn deltas(body: &str) -> Vec<Delta> {
+fn deltas(body: &str) -> Vec<Delta<'_>> {
     let endpoint = endpoint(body);
-    let events = datas(body).into_iter().map(|data| parse_event(endpoint, &data).expect("good"));
+    let events = datas(body).into_iter().map(|data| parse_event(endpoint, data).expect("good"));
     let deltas = events.filter_map(|event| match event {
         StreamEvent::Delta(delta) => Some(delta),
         _ => None,
@@ -87,7 +87,7 @@ fn body(case: &str) -> String {
         if data == "[DONE]" {
             return format!("data: {data}\n\n");
         }
-        let mut chunk = value(&data);
+        let mut chunk = value(data);
         let has_choice = chunk["choices"].get(0).is_some();
         if matches!(without, "usage" | "both") && has_choice {
             chunk.as_object_mut().expect("an object").remove("usage").expect("was told");
