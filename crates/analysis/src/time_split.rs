@@ -9,7 +9,6 @@ pub(crate) use notes::{absence, notes};
 
 use crate::rows::RequestRow;
 use crate::stat::Stat;
-use crate::window::Span;
 
 /// Where the time went: over the completed requests of a stage's figures that carry the server's
 /// own timings, else over all completed requests of the stage by the server's histograms.
@@ -79,7 +78,8 @@ impl TimeSplit {
     /// How many requests the server's part has more than the completed ones; below zero: fewer.
     /// `None` where it is of the same requests.
     pub fn difference(&self) -> Option<i64> {
-        let difference = self.server_requests?.checked_signed_diff(self.completed)?;
+        let difference = i128::from(self.server_requests?) - i128::from(self.completed);
+        let difference = i64::try_from(difference).ok()?;
         (difference != 0).then_some(difference)
     }
 }
