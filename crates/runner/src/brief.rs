@@ -23,6 +23,9 @@ pub struct Brief {
     itl_ns: Vec<u64>,
     e2e_ns: Vec<u64>,
     e2e_from_schedule_ns: Vec<u64>,
+    /// The objectives that requests are counted as good by.
+    slos: Vec<Slo>,
+    good: u64,
 }
 
 /// The figures of a [`Brief`], for a table or a script.
@@ -72,6 +75,11 @@ pub struct BriefError {
 }
 
 impl Brief {
+    /// Empty, for a run with these objectives.
+    pub fn new(slos: &[Slo]) -> Self {
+        Self { slos: slos.to_vec(), ..Self::default() }
+    }
+
     /// Adds a finished request.
     pub fn add(&mut self, record: &RequestRecord) {
         match &record.outcome {
@@ -91,6 +99,7 @@ impl Brief {
             *self.cached_tokens.get_or_insert(0) += u64::from(cached);
         }
         if record.outcome == Outcome::Completed {
+            self.good += u64::from(self.slos.iter().all(|slo| slo.met_by(record)));
             let push = |list: &mut Vec<u64>, value: Option<Duration>| {
                 list.extend(value.map(|d| d.as_nanos() as u64));
             };
@@ -119,13 +128,7 @@ impl Brief {
     }
 
     /// The figures of a stage that ran from `start` to `end`.
-    pub fn figures(
-        &self,
-        stage: &str,
-        start: Timestamp,
-        end: Timestamp,
-        slos: &[Slo],
-    ) -> BriefFigures {
+    pub fn figures(&self, stage: &str, start: Timestamp, end: Timestamp) -> BriefFigures {
         let secs = end.since(start).as_secs_f64();
         let rate = |n: u64| (secs > 0.0).then(|| n as f64 / secs);
         let at = |list: &[u64], q| quantile(list, q).map(ms);
@@ -154,12 +157,12 @@ impl Brief {
             output_tokens: self.output_tokens,
             cached_tokens: self.cached_tokens,
             errors,
-            slo_met: self.slo_met(slos),
+            slo_met: self.slo_met(),
         }
     }
 
-    fn slo_met(&self, slos: &[Slo]) -> Option<bool> {
-        let met: Vec<bool> = slos.iter().filter_map(|slo| self.meets(slo)).collect();
+    fn slo_met(&self) -> Option<bool> {
+        let met: Vec<bool> = self.slos.iter().filter_map(|slo| self.meets(slo)).collect();
         (!met.is_empty()).then(|| met.into_iter().all(|m| m))
     }
 
@@ -168,6 +171,10 @@ impl Brief {
             SloTarget::ErrorRate => {
                 let ended = self.completed + self.failed;
                 (ended > 0).then(|| self.failed as f64 / ended as f64)?
+            }
+            SloTarget::Goodput => {
+                let ended = self.completed + self.failed;
+                (ended > 0).then(|| self.good as f64 / ended as f64)?
             }
             SloTarget::Latency(metric, statistic) => {
                 let list = match metric {
@@ -188,7 +195,7 @@ impl Brief {
                 }
             }
         };
-        Some(value <= slo.limit)
+        Some(slo.holds(value))
     }
 }
 
