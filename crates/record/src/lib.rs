@@ -22,6 +22,7 @@ mod calibration;
 mod capture;
 pub mod columns;
 mod engine;
+mod engine_delta;
 mod gpu;
 pub mod layout;
 mod load;
@@ -32,10 +33,13 @@ mod search;
 mod slo;
 mod time;
 mod verdict;
+mod window;
+pub mod words;
 
 pub use calibration::{Calibration, ErrorQuantiles};
 pub use capture::CaptureInfo;
 pub use engine::{EngineSample, HistogramTotals};
+pub use engine_delta::EngineDelta;
 pub use gpu::{GpuSample, GpuSource};
 pub use load::{Level, OpenLoad, StageLoad};
 pub use manifest::{
@@ -49,4 +53,8 @@ pub use request::{
 pub use search::{Capacity, Probe, ProbeObjective, ProbeOutcome, SearchAxis, SearchInfo};
 pub use slo::{Slo, SloError, SloMetric, SloStatistic, SloTarget};
 pub use time::{RunClock, Timestamp};
-pub use verdict::{Check, CheckKind, CheckStatus, Verdict};
+pub use verdict::{
+    Arrivals, Check, CheckKind, CheckStatus, Counts, Ended, Evidence, FINISHED_BY_LENGTH,
+    GpuEvidence, RequestFacts, ServerStarts, StageEvidence, SteadyEvidence, Verdict,
+};
+pub use window::{InFlight, Span, steady_stands, steady_window};

@@ -1,4 +1,33 @@
 //! The verdict of a run: what speaks for and against believing its figures, as plain values.
+//!
+//! [`Evidence`] is what it rests on: numbers that the program which runs the load counts while it
+//! does, and that the analysis finds in the run directory. [`Verdict::of`] judges either: limits
+//! and wording are here and nowhere else.
+
+mod arrivals;
+mod cache;
+mod calibrated;
+mod chunks;
+mod client;
+mod clock;
+mod evidence;
+mod facts;
+mod gpu;
+mod gpu_evidence;
+mod judge;
+mod requests;
+mod schedule;
+mod server;
+mod server_starts;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use arrivals::Arrivals;
+pub use evidence::{Counts, Evidence, StageEvidence, SteadyEvidence};
+pub use facts::{Ended, FINISHED_BY_LENGTH, RequestFacts};
+pub use gpu_evidence::GpuEvidence;
+pub use server_starts::ServerStarts;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +100,12 @@ pub enum CheckKind {
     RunComplete,
     /// This program's own lateness at reading, against the ITL measured.
     ClientLag,
+    /// The load generator's threads had CPU to spare.
+    ClientCpu,
+    /// The client's own error, measured before the run, is small against what was measured.
+    Calibrated,
+    /// The kernel or a capture stamped the arrivals, not this program.
+    Clock,
     /// Requests left when the plan wanted them to.
     ScheduleKept,
     /// No prompt was sent twice.
@@ -105,7 +140,7 @@ pub enum CheckKind {
 
 impl CheckKind {
     /// All checks, in the order in which they are shown.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::RunComplete,
         Self::Errors,
         Self::SentOnce,
@@ -113,7 +148,10 @@ impl CheckKind {
         Self::TokenCounts,
         Self::EarlyStops,
         Self::ScheduleKept,
+        Self::Clock,
+        Self::Calibrated,
         Self::ClientLag,
+        Self::ClientCpu,
         Self::ChunkTokens,
         Self::ChunksApart,
         Self::SteadyWindow,
@@ -130,6 +168,9 @@ impl CheckKind {
         match self {
             Self::RunComplete => "run complete",
             Self::ClientLag => "client lag",
+            Self::ClientCpu => "client CPU",
+            Self::Calibrated => "client error",
+            Self::Clock => "clock",
             Self::ScheduleKept => "schedule kept",
             Self::SentOnce => "sent once",
             Self::Errors => "errors",
@@ -146,40 +187,5 @@ impl CheckKind {
             Self::SteadyWindow => "steady window",
             Self::Samples => "samples",
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(status: CheckStatus) -> Check {
-        Check {
-            kind: CheckKind::Errors,
-            status,
-            figure: "0".into(),
-            meaning: "m".into(),
-            advice: None,
-        }
-    }
-
-    #[test]
-    fn the_worst_check_decides() {
-        assert_eq!(Verdict::default().status(), CheckStatus::Pass);
-        let verdict = Verdict { checks: vec![check(CheckStatus::Warn), check(CheckStatus::Pass)] };
-        assert_eq!(verdict.status(), CheckStatus::Warn);
-        assert_eq!(verdict.with(CheckStatus::Pass).count(), 1);
-    }
-
-    #[test]
-    fn words_round_trip_and_titles_differ() {
-        let statuses =
-            [CheckStatus::Pass, CheckStatus::Unknown, CheckStatus::Warn, CheckStatus::Fail];
-        for status in statuses {
-            assert_eq!(serde_json::to_value(status).expect("plain enum"), status.as_str());
-        }
-        let titles: std::collections::BTreeSet<_> =
-            CheckKind::ALL.iter().map(|k| k.title()).collect();
-        assert_eq!(titles.len(), CheckKind::ALL.len());
     }
 }
