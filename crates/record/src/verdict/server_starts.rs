@@ -1,0 +1,33 @@
+//! The server processes that a run saw.
+
+use std::collections::BTreeMap;
+
+use crate::engine::EngineSample;
+use crate::engine_delta::SAME_START_S;
+
+/// Start times of the server processes seen, by the servers' own account.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ServerStarts {
+    /// The earliest and the latest start of each server that tells, seconds since the Unix epoch.
+    starts: BTreeMap<u32, (f64, f64)>,
+}
+
+impl ServerStarts {
+    /// Adds one reading.
+    pub fn add(&mut self, sample: &EngineSample) {
+        if let Some(start) = sample.process_start_unix_s {
+            let (first, last) = self.starts.entry(sample.server_index).or_insert((start, start));
+            (*first, *last) = (first.min(start), last.max(start));
+        }
+    }
+
+    /// Whether no server told when it started.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// Servers that were seen as more than one process.
+    pub fn restarted(&self) -> u64 {
+        self.starts.values().filter(|(first, last)| last - first > SAME_START_S).count() as u64
+    }
+}
