@@ -99,11 +99,17 @@ impl Client {
             self.config.keep_answers,
             record.max_tokens,
         );
+        if connection.gate().tracked().is_some() {
+            observer.track_offsets();
+        }
         let exchange = connection.send(self.addressed(outgoing.request));
         let end = self.watch(exchange, &mut observer, &mut record, tokens).await;
         let gate = connection.gate();
         record.sent_at = gate.first_write();
         record.written_at = gate.last_write();
+        if let Some(tracked) = gate.tracked() {
+            tracked.ended(&record.request_id, self.config.stream, &observer.take_offsets());
+        }
         let failure = observer.fill(&mut record);
         record.finished_at = Some(match end {
             End::Whole => connection.gate().last_read().at,

@@ -83,6 +83,12 @@ impl Flow {
         self.deliver(end, Some(at));
     }
 
+    /// Whether all bytes before `offset` were captured, or never will be known because
+    /// the opening was not.
+    pub(crate) const fn is_whole(&self, offset: u64) -> bool {
+        self.next >= offset || self.base.is_none()
+    }
+
     /// The client has read up to `offset`: what was not captured of that never will be.
     pub(crate) fn read_until(&mut self, offset: u64) {
         while self.next < offset {

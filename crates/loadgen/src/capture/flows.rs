@@ -79,8 +79,14 @@ impl Flows {
         self.by_key.retain(|_, known| known.ours || now.since(known.opened_at) < OTHERS);
     }
 
-    /// Puts the exact arrivals into the record of a request that has ended. All
-    /// segments that its client had read must have been taken in before.
+    /// Whether all that the client had read of `record`'s answer has been taken in.
+    pub(crate) fn is_ready(&self, record: &RequestRecord) -> bool {
+        let Some(trace) = self.ended.get(&record.request_id) else { return true };
+        self.by_key.get(&trace.flow).is_none_or(|known| known.flow.is_whole(trace.read))
+    }
+
+    /// Puts the exact arrivals into the record of a request that has ended. What
+    /// its client had read and was not taken in by now counts as lost.
     pub(crate) fn resolve(&mut self, record: &mut RequestRecord) {
         let Some(trace) = self.ended.remove(&record.request_id) else {
             // Never sent, or on a connection that could not be followed.
@@ -99,8 +105,9 @@ impl Flows {
             let end = trace.chunk_ends.get(n).copied().flatten();
             match end.and_then(|end| flow.arrival(end)).filter(|&at| at >= sent_at) {
                 Some(at) => {
-                    // The error of the clocks' offset can put it a little after the read.
-                    chunk.at = at.min(known_at);
+                    // The read's own stamp is a bound, and where a host's packets are stamped
+                    // once for each taker (loopback) the closer one by some µs.
+                    chunk.at = at.min(chunk.at);
                     chunk.client_lag = Some(known_at.since(chunk.at));
                     chunk.coalesced = false;
                     self.report.resolved_chunks += 1;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vllm_bench_record::{CaptureInfo, RequestRecord, RunClock};
 
@@ -77,6 +77,10 @@ struct State {
 /// they wake no thread.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// Longest wait for segments that the client has read already. Once any was lost,
+/// the wait is mostly for those, and shorter.
+const PATIENCE: Duration = Duration::from_millis(5);
+
 impl Capture {
     /// Begins to capture what `targets` send. Connections opened before are not followed.
     ///
@@ -125,12 +129,24 @@ impl Capture {
 
     /// Puts the exact arrivals into `record`, which has ended.
     pub(crate) fn resolve(&self, record: &mut RequestRecord) {
-        self.shared.with(|state| {
-            // The kernel queues a segment here before the connection's reader
-            // can have it: after this, all that the client has read is known.
-            state.take_in();
-            state.flows.resolve(record);
-        });
+        // The kernel gives a segment to TCP and to the packet sockets in one go, in an
+        // order of its own: the client can have read what comes here a few µs later.
+        let started = Instant::now();
+        loop {
+            let done = self.shared.with(|state| {
+                state.take_in();
+                let patience = if state.flows.report.lost == 0 { PATIENCE } else { PATIENCE / 20 };
+                let done = state.flows.is_ready(record) || started.elapsed() >= patience;
+                if done {
+                    state.flows.resolve(record);
+                }
+                done
+            });
+            if done {
+                return;
+            }
+            thread::sleep(PATIENCE / 100);
+        }
     }
 
     /// What it saw so far.

@@ -3,7 +3,7 @@
 //! One a version of IP and shard. They ask for IPv4 or IPv6 and not for all
 //! packets: what leaves this host (on loopback the same packet once more) is then
 //! not shown, and the sending path pays nothing. The kernel queues each with its own receive
-//! stamp; where a network card's segments are merged on the way in (GRO), the stamp
+//! stamp (a few µs after TCP's own on loopback, where each taker's copy is stamped apart); where a network card's segments are merged on the way in (GRO), the stamp
 //! is that of the merged packet, which is also when TCP gets it.
 //!
 //! Source: packet(7).

@@ -74,9 +74,12 @@ impl Tracked {
         self.framing.borrow_mut().push(bytes);
     }
 
-    /// A request ended whose chunks end at `body_ends` of its body.
-    pub(crate) fn ended(&self, request_id: &str, body_ends: &[u64]) {
+    /// A request ended whose chunks end at `body_ends` of its body; where the
+    /// answer was not streamed, all of it is one chunk.
+    pub(crate) fn ended(&self, request_id: &str, streamed: bool, body_ends: &[u64]) {
         let framing = self.framing.borrow();
+        let whole = [framing.body()];
+        let body_ends = if streamed { body_ends } else { &whole };
         // A send fails only when the stage is gone.
         let _ = self.words.send(Word::Ended(Trace {
             request_id: request_id.to_owned(),
