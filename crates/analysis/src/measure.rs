@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vllm_bench_record::{FailureCause, Phase, Slo, StageLoad};
+use vllm_bench_record::{
+    FailureCause, InFlight, Phase, Slo, Span, StageLoad, steady_stands, steady_window,
+};
 
 use crate::counters;
 use crate::dataset::Dataset;
@@ -12,7 +14,6 @@ use crate::span;
 use crate::stage::{ErrorCount, FiguresFrom, StageSummary, WindowSummary};
 use crate::summary::RunTotals;
 use crate::time_split::TimeSplit;
-use crate::window::{self, InFlight, Span};
 
 /// One summary a measured stage of the plan, those without a request too.
 pub(crate) fn stages(dataset: &Dataset, objectives: &[Objective]) -> Vec<StageSummary> {
@@ -34,11 +35,8 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
     let info = &dataset.manifest().stages[index as usize];
     let in_flight = InFlight::of(rows.iter().filter_map(|row| row.in_flight()));
     let summary = |span: Span| span::summary(dataset, rows, &in_flight, span, slos);
-    let steady = match &info.load {
-        StageLoad::Concurrency(target) => in_flight.steady(*target),
-        StageLoad::Open(open) => window::arrivals(info, open, rows),
-    };
-    let steady = steady.map(summary);
+    let due = rows.iter().map(|row| row.scheduled_at);
+    let steady = steady_window(info, &in_flight, due).map(summary);
     let whole = extent(rows).map(summary);
     let figures_from = figures_from(&info.load, steady.as_ref(), whole.as_ref());
     let figures = match figures_from {
@@ -89,11 +87,9 @@ fn figures_from(
     whole: Option<&WindowSummary>,
 ) -> FiguresFrom {
     let completed = |window: Option<&WindowSummary>| window.map_or(0, |w| w.completed);
-    match completed(steady) {
-        0 => FiguresFrom::Whole,
-        _ if load.open().is_some() => FiguresFrom::Steady,
-        n if n * 2 >= completed(whole) => FiguresFrom::Steady,
-        _ => FiguresFrom::Whole,
+    match steady_stands(load, completed(steady), completed(whole)) {
+        true => FiguresFrom::Steady,
+        false => FiguresFrom::Whole,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Objectives held against a stage and against single requests.
 
-use vllm_bench_record::{Slo, SloMetric, SloStatistic, SloTarget};
+use vllm_bench_record::{Slo, SloMetric, SloStatistic, SloTarget, Span};
 
 use crate::dataset::Dataset;
 use crate::percentile::share_interval;
@@ -9,7 +9,6 @@ use crate::span::nanos;
 use crate::stage::{Goodput, SloResult, StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::text;
-use crate::window::Span;
 
 /// An objective with its words.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use vllm_bench_record::{ChunkTokenSource, Slo};
+use vllm_bench_record::{ChunkTokenSource, InFlight, Slo, Span};
 
 use crate::dataset::Dataset;
 use crate::rows::{Chunks, RequestRow, RowOutcome};
 use crate::slo;
 use crate::stage::{ChunkShares, ServerFigures, WindowSummary};
 use crate::stat::Stat;
-use crate::window::{InFlight, Span};
 
 /// The figures of `span`, of a stage with these `rows`.
 pub(crate) fn summary(

@@ -177,7 +177,7 @@ impl Summary {
     pub fn of(dataset: &Dataset) -> Result<Self, AnalysisError> {
         let stages = measure::stages(dataset, &objectives(dataset)?);
         let totals = measure::totals(dataset);
-        let verdict = verdict::judge(dataset, &stages, &totals);
+        let verdict = verdict::judge(dataset, &stages);
         let warnings =
             dataset.manifest().warnings.iter().chain(dataset.warnings()).cloned().collect();
         Ok(Self {

@@ -4,6 +4,7 @@ mod histograms;
 mod notes;
 
 use serde::{Deserialize, Serialize};
+use vllm_bench_record::Span;
 
 pub(crate) use notes::{absence, notes};
 

@@ -3,7 +3,6 @@
 use vllm_bench_record::{EngineSample, HistogramTotals, StageInfo};
 
 use super::{TimePart, TimeSplit, TimeSplitSource};
-use crate::counters;
 use crate::rows::RequestRow;
 use crate::span::nanos;
 
@@ -62,7 +61,7 @@ impl TimeSplit {
 
 impl Means {
     fn over(stage: &StageInfo) -> Option<Self> {
-        let pairs = counters::pairs(stage)?;
+        let pairs = stage.engine_pairs()?;
         let delta = |histogram: fn(&EngineSample) -> Option<HistogramTotals>| {
             let mut all = HistogramTotals::default();
             for (before, after) in &pairs {
