@@ -59,7 +59,6 @@ pub mod table;
 mod text;
 mod time_split;
 mod verdict;
-mod window;
 
 pub use dataset::Dataset;
 pub use error::AnalysisError;
