@@ -67,7 +67,8 @@ pub(super) fn gpu_shared(evidence: &Evidence) -> Check {
         let others = crowded.count() as u64 - 1;
         let mut figure = format!("up to {most} processes on GPU {gpu}");
         if others > 0 {
-            figure += &format!(", more than one on {}", words::of(others, "other GPU", "other GPUs"));
+            figure +=
+                &format!(", more than one on {}", words::of(others, "other GPU", "other GPUs"));
         }
         return doubt(
             kind,
