@@ -195,7 +195,8 @@
       if (time) {
         const long = axis.max > 180;
         axis.axisLabel.showMaxLabel = false;
-        axis.name = 'time since run start ' + (long ? '(min:s)' : '(s)');
+        // Of plots on one axis only the lowest has a title.
+        if (axis.name) axis.name = 'time since run start ' + (long ? '(min:s)' : '(s)');
         if (long) {
           axis.axisLabel.formatter = clock;
           const steps = [30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];

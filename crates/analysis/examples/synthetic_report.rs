@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use vllm_bench_analysis::inspect::{Filter, select};
 use vllm_bench_analysis::report::{self, Browser, Picture};
-use vllm_bench_analysis::{Dataset, Summary};
+use vllm_bench_analysis::{Dataset, Summary, markdown, table};
 
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
@@ -67,5 +67,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let faster = Summary::of(&other)?;
     fs::write(out.join("plain.html"), report::html(&other, &faster)?)?;
     fs::write(out.join("compare.html"), report::compare_html(&[summary, faster])?)?;
+
+    // Open loops: a sweep over the rate, and a capacity search.
+    let mut opened = Vec::new();
+    for (file, run) in [("open", synthetic::Run::open()), ("search", synthetic::Run::searched())] {
+        let dir = synthetic::write(results.path(), &run);
+        let dataset = Dataset::open(dir.path())?;
+        let summary = Summary::of(&dataset)?;
+        let page = report::html(&dataset, &summary)?;
+        fs::write(out.join(file).with_extension("html"), page)?;
+        let text = table::terminal(&summary, &table::Look::PLAIN);
+        fs::write(out.join(file).with_extension("txt"), text)?;
+        fs::write(out.join(file).with_extension("md"), markdown::document(&summary))?;
+        opened.push(summary);
+    }
+    fs::write(out.join("compare-open.html"), report::compare_html(&opened)?)?;
     Ok(())
 }

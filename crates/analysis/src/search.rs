@@ -64,6 +64,11 @@ pub(crate) fn basis(search: &SearchInfo) -> String {
     basis
 }
 
+/// The highest load that holds; `None` without an answer.
+pub(crate) fn answer_level(search: &SearchInfo) -> Option<Level> {
+    search.answer.map(|answer| level(search.over, answer.holds))
+}
+
 /// One probe's outcome as a word.
 pub(crate) const fn outcome(outcome: ProbeOutcome) -> &'static str {
     match outcome {

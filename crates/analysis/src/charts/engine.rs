@@ -9,7 +9,7 @@ pub fn engine_requests(series: &[TimeSeries], timeline: &Timeline) -> NamedChart
     Gauge {
         id: "engine-requests",
         title: "Requests in the server",
-        note: "Running should equal the stage's concurrency. Waiting above zero: \
+        note: "In a closed loop as many should run as the stage has streams. Waiting above zero: \
                the server's batch is full, and TTFT pays for it.",
         axis: "requests",
         unit: Unit::Requests,

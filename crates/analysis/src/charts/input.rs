@@ -1,6 +1,6 @@
 //! What the charts are drawn from: plain numbers, milliseconds and seconds since run start.
 
-use vllm_bench_record::Level;
+use vllm_bench_record::{Level, ProbeOutcome};
 
 /// Measured values of one stage, one a request, unsorted.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +51,43 @@ pub struct TimeSeries {
     pub name: String,
     /// Seconds since run start and the value; `None` breaks the line.
     pub points: Vec<(f64, Option<f64>)>,
+}
+
+/// How requests arrived: `(middle of a bin in seconds, value)`, bins without gaps.
+#[derive(Debug, Clone, Default)]
+pub struct ArrivalSeries {
+    /// Requests that were due, a second.
+    pub due: Vec<(f64, f64)>,
+    /// Requests sent, a second.
+    pub sent: Vec<(f64, f64)>,
+    /// Requests completed, a second.
+    pub completed: Vec<(f64, f64)>,
+    /// Requests in flight, the mean over a bin.
+    pub in_flight: Vec<(f64, f64)>,
+    /// Most that may be in flight, where all open loops have the same limit.
+    pub cap: Option<u32>,
+    /// Width of a bin, seconds.
+    pub bin_s: f64,
+}
+
+/// A capacity search in the order of its probes.
+#[derive(Debug, Clone, Default)]
+pub struct SearchPoints {
+    /// The probes.
+    pub probes: Vec<ProbePoint>,
+    /// The highest load that holds.
+    pub answer: Option<Level>,
+}
+
+/// One probe of a search.
+#[derive(Debug, Clone)]
+pub struct ProbePoint {
+    /// The load tried.
+    pub level: Level,
+    /// How it came out.
+    pub outcome: ProbeOutcome,
+    /// What the pointer shows.
+    pub lines: Vec<String>,
 }
 
 /// An estimate with its uncertainty.

@@ -6,6 +6,7 @@
 //! [`NamedChart::hover`] and done by the page. So no text of a server, a model
 //! or a scenario can become code, whatever it holds.
 
+mod arrivals;
 mod cdf;
 mod comparison;
 mod engine;
@@ -18,6 +19,7 @@ mod latency_by_level;
 mod named;
 mod over_level;
 mod palette;
+mod search_probes;
 mod text;
 mod thin;
 mod throughput_by_level;
@@ -26,19 +28,21 @@ mod throughput_over_time;
 mod time_split;
 mod ttft_over_time;
 
+pub use arrivals::{arrival_bin_s, arrivals_over_time};
 pub use cdf::{latency_cdf, throughput_cdf, ttft_cdf};
 pub use comparison::comparison;
 pub use engine::{engine_kv_cache, engine_preemptions, engine_requests};
 pub use gpu::{gpu_memory, gpu_power, gpu_temperature, gpu_utilisation};
 pub use histogram::{completion_histogram, prompt_histogram};
 pub use input::{
-    Band, Figure, Goal, Quantiles, RequestPoint, RunPoints, StagePoint, StageSamples, TimeSeries,
-    Timeline,
+    ArrivalSeries, Band, Figure, Goal, ProbePoint, Quantiles, RequestPoint, RunPoints,
+    SearchPoints, StagePoint, StageSamples, TimeSeries, Timeline,
 };
 pub use itl_heatmap::{ItlCounts, itl_heatmap};
 pub use latency_by_level::latency_by_level;
 pub use named::{Hover, NamedChart, Unit, ZoomGroup};
 pub use palette::{Hue, colour_pairs};
+pub use search_probes::search_probes;
 pub use text::{bytes, count, duration_ms, number, seconds};
 pub use throughput_by_level::throughput_by_level;
 pub use throughput_latency::throughput_latency;

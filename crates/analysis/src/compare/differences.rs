@@ -3,6 +3,7 @@
 use vllm_bench_record::RunStatus;
 
 use super::Difference;
+use crate::arrivals;
 use crate::summary::{RunFacts, Summary};
 
 /// What differs between the runs and explains figures, or forbids to hold them against each other.
@@ -34,20 +35,34 @@ pub(super) fn differences(summaries: &[Summary]) -> Vec<Difference> {
         ("load generator's CPU", |r| r.client_cpu.clone().unwrap_or_else(unknown)),
         ("arrival clock", |r| r.clock.as_str().to_owned()),
     ];
-    let differing = facts.into_iter().filter_map(|(what, of)| {
-        let values: Vec<String> = summaries.iter().map(|s| of(&s.run)).collect();
-        values
-            .windows(2)
-            .any(|pair| pair[0] != pair[1])
-            .then(|| Difference { what: what.into(), values })
-    });
+    let differing = facts
+        .into_iter()
+        .filter_map(|(what, of)| differ(what, summaries.iter().map(|s| of(&s.run)).collect()));
+    let arrivals = differ("arrivals", summaries.iter().map(arrivals).collect());
     let complete = |s: &Summary| s.run.status == RunStatus::Complete;
     let status = || {
         summaries.iter().map(|s| if complete(s) { "complete" } else { "not complete" }.to_owned())
     };
     let cut_short = (!summaries.iter().all(complete))
         .then(|| Difference { what: "run".into(), values: status().collect() });
-    differing.chain(cut_short).collect()
+    differing.chain(arrivals).chain(cut_short).collect()
+}
+
+fn differ(what: &str, values: Vec<String>) -> Option<Difference> {
+    let same = values.windows(2).all(|pair| pair[0] == pair[1]);
+    (!same).then(|| Difference { what: what.into(), values })
+}
+
+/// How a run's requests arrived; each way once.
+fn arrivals(summary: &Summary) -> String {
+    let mut ways: Vec<String> = Vec::new();
+    for stage in &summary.stages {
+        let way = stage.open.as_ref().map_or_else(|| "closed loop".into(), arrivals::words);
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    if ways.is_empty() { unknown() } else { ways.join(", ") }
 }
 
 fn unknown() -> String {

@@ -34,12 +34,18 @@ pub(super) struct Metric {
 }
 
 /// All of them, in the order in which they are shown.
-pub(super) const METRICS: [Metric; 12] = [
+pub(super) const METRICS: [Metric; 14] = [
     Metric {
         key: "requests_completed_per_s",
         name: "completed requests, req/s",
         better: Better::Higher,
         of: |_, w| w.completed_per_s.map(Found::plain),
+    },
+    Metric {
+        key: "requests_sent_per_s",
+        name: "sent requests of open loops, req/s",
+        better: Better::Higher,
+        of: |s, w| s.open.as_ref().and(w.sent_per_s).map(Found::plain),
     },
     Metric {
         key: "output_tokens_per_s",
@@ -76,6 +82,15 @@ pub(super) const METRICS: [Metric; 12] = [
         name: "TTFT p99, ms",
         better: Better::Lower,
         of: |_, w| Some(w.ttft_ns?.p99.into()),
+    },
+    Metric {
+        key: "ttft_from_schedule_p95_ns",
+        name: "TTFT from schedule p95, ms",
+        better: Better::Lower,
+        of: |s, w| {
+            let queued = s.open.is_some() || w.waits_to_send();
+            Some(w.ttft_from_schedule_ns.filter(|_| queued)?.p95.into())
+        },
     },
     Metric {
         key: "tpot_p50_ns",

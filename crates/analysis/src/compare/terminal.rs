@@ -1,6 +1,7 @@
 //! A comparison as text for a terminal.
 
 use super::{Better, ComparedCell, ComparedMetric, Comparison};
+use crate::search;
 use crate::table::grid::{Cell, Column, Grid};
 use crate::table::{Look, Tone};
 use crate::text::{self, NONE};
@@ -26,6 +27,10 @@ pub fn terminal(comparison: &Comparison, look: &Look<'_>) -> String {
         let line =
             format!("  {letter}  {}{model}{simulated}{role}", text::shown(&run.run_id, false));
         lines.extend(text::wrap(&line, look.columns(), 5));
+        if let Some(search) = &run.search {
+            let answer = text::shown(&search::sentence(search, &run.slo), false);
+            lines.extend(text::wrap(&format!("     {answer}"), look.columns(), 5));
+        }
     }
     if !comparison.differences.is_empty() {
         lines.push(String::new());

@@ -11,6 +11,7 @@ use crate::report::gather;
 use crate::report::head::{simulated, wall_time};
 use crate::report::page::{Page, Template, render};
 use crate::report::tables::{Cell, Head, Table};
+use crate::search;
 use crate::summary::Summary;
 
 #[derive(Serialize)]
@@ -21,6 +22,7 @@ struct Run {
     server: String,
     gpu: String,
     started: String,
+    answer: String,
     verdict: &'static str,
 }
 
@@ -52,13 +54,16 @@ pub fn compare_html(summaries: &[Summary]) -> Result<String, AnalysisError> {
     };
     let runs: Vec<Run> = summaries.iter().zip(&names).map(|(s, name)| run(s, name)).collect();
     let question = summaries[0].run.question.clone().unwrap_or_default();
+    let found = |m: &&ComparedMetric| m.rows.iter().any(|r| r.cells.iter().any(Option::is_some));
+    let measured = compared.metrics.iter().filter(found);
     let content = context! {
         simulated => summaries.iter().any(|s| simulated(&s.run)),
         question => question,
+        searched => summaries.iter().any(|s| s.run.search.is_some()),
         runs => runs,
         differences => differences(&compared, &names),
         charts => charts,
-        metrics => compared.metrics.iter().map(|m| metric(m, &names)).collect::<Vec<_>>(),
+        metrics => measured.map(|m| metric(m, &names)).collect::<Vec<_>>(),
     };
     render(Template::Compare, &page, content)
 }
@@ -83,6 +88,10 @@ fn run(summary: &Summary, name: &str) -> Run {
         server: facts.servers.first().and_then(|s| s.version.clone()).unwrap_or_else(unknown),
         gpu: if facts.gpus.is_empty() { "not sampled".into() } else { facts.gpus.join(", ") },
         started: wall_time(&facts.started_at),
+        answer: facts
+            .search
+            .as_ref()
+            .map_or_else(|| "no search".into(), |s| search::sentence(s, &facts.slo)),
         verdict: match summary.verdict.status() {
             CheckStatus::Pass => "valid",
             CheckStatus::Unknown => "valid as far as can be told",

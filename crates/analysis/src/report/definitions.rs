@@ -58,9 +58,29 @@ pub(crate) const DEFINITIONS: &[Definition] = &[
         text: "Requests kept in flight: each stream sends its next request when the answer to the last one has ended.",
     },
     Definition {
+        id: "open-loop",
+        name: "Open loop, requests asked for",
+        text: "Requests arrive by a schedule, at a rate, whatever the server does: what it does not answer in time piles up, as it would with users who do not wait for each other.",
+    },
+    Definition {
+        id: "in-flight",
+        name: "In flight",
+        text: "Requests sent and not yet ended: their mean over time, and the most at once.",
+    },
+    Definition {
+        id: "send-lag",
+        name: "Send lag",
+        text: "From when a request was due until its first byte was sent: how late this client was, or how long its limit of requests in flight held the request back.",
+    },
+    Definition {
+        id: "client-error",
+        name: "Client error",
+        text: "How far this program's own times are off: measured just before the run, on the same host, against a server whose writes are known to the nanosecond.",
+    },
+    Definition {
         id: "steady-window",
         name: "Steady window",
-        text: "From the first to the last instant with at least 95 % of the stage's concurrency in flight. Rates and percentiles are of it where it holds most of the stage.",
+        text: "From the first to the last instant with at least 95 % of the stage's concurrency in flight; in an open loop from the end of its declared warm-up to the last arrival. Rates and percentiles are of it where it holds most of the stage.",
     },
     Definition {
         id: "percentile",
@@ -134,7 +154,16 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), DEFINITIONS.len());
-        for used in ["ttft", "tpot", "itl", "e2e", "throughput"] {
+        for used in [
+            "ttft",
+            "ttft-from-schedule",
+            "tpot",
+            "itl",
+            "e2e",
+            "throughput",
+            "send-lag",
+            "in-flight",
+        ] {
             assert!(!definition(used).is_empty(), "{used}");
         }
     }

@@ -8,12 +8,14 @@ use crate::charts::{self, NamedChart};
 use crate::dataset::Dataset;
 use crate::error::AnalysisError;
 use crate::report::answer::answer;
+use crate::report::arrivals;
 use crate::report::definitions::DEFINITIONS;
 use crate::report::depth;
 use crate::report::gather::Inputs;
 use crate::report::head::Head;
 use crate::report::names::stage_names;
 use crate::report::page::{Page, Template, render};
+use crate::report::search;
 use crate::report::tables;
 use crate::report::time_split;
 use crate::summary::Summary;
@@ -23,7 +25,9 @@ use crate::{csv, markdown};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Answer,
+    Search,
     Load,
+    Arrivals,
     Wide,
     Half,
     Time,
@@ -52,6 +56,12 @@ fn placed(inputs: &Inputs) -> Vec<(Place, NamedChart)> {
         (Place::Time, charts::throughput_over_time(&inputs.rate, timeline)),
         (Place::Time, charts::ttft_over_time(&inputs.points, timeline)),
     ];
+    if let Some(search) = inputs.search.as_ref().filter(|s| !s.probes.is_empty()) {
+        out.insert(1, (Place::Search, charts::search_probes(search)));
+    }
+    if let Some(series) = &inputs.arrivals {
+        out.push((Place::Arrivals, charts::arrivals_over_time(series, timeline)));
+    }
     if !inputs.time_split.is_empty() {
         out.push((Place::Split, charts::time_split(&inputs.time_split)));
     }
@@ -110,11 +120,16 @@ pub fn html(dataset: &Dataset, summary: &Summary) -> Result<String, AnalysisErro
         answer => answer(summary, &inputs.stages, &inputs.goal),
         stages => tables::stages(summary, &names),
         percentiles => tables::percentiles(summary, &names),
+        probes => summary.run.search.as_ref().map(search::table),
+        arrivals => arrivals::table(summary, &names),
+        arrivals_told => arrivals::told(summary, &names),
         errors => tables::errors(summary, &names),
         slowest => depth::slowest(dataset, &names),
         charts => context! {
             answer => at(Place::Answer),
+            search => at(Place::Search),
             load => at(Place::Load),
+            arrivals => at(Place::Arrivals),
             wide => at(Place::Wide),
             half => at(Place::Half),
             time => at(Place::Time),

@@ -7,11 +7,12 @@ use vllm_bench_record::{
 };
 
 use crate::charts::{
-    Band, Figure, Goal, ItlCounts, Quantiles, RequestPoint, StagePoint, StageSamples, TimeSeries,
-    TimeShare, Timeline, busy_rate, rate_bin_s,
+    ArrivalSeries, Band, Figure, Goal, ItlCounts, Quantiles, RequestPoint, SearchPoints,
+    StagePoint, StageSamples, TimeSeries, TimeShare, Timeline, busy_rate, rate_bin_s,
 };
 use crate::dataset::Dataset;
 use crate::report::names::stage_names;
+use crate::report::{arrivals, search};
 use crate::rows::RequestRow;
 use crate::slo;
 use crate::stage::{StageSummary, WindowSummary};
@@ -33,6 +34,8 @@ pub(crate) struct Inputs {
     pub(crate) stages: Vec<StagePoint>,
     pub(crate) goal: Goal,
     pub(crate) time_split: Vec<TimeShare>,
+    pub(crate) arrivals: Option<ArrivalSeries>,
+    pub(crate) search: Option<SearchPoints>,
     pub(crate) gpu: GpuSeries,
     pub(crate) engine: EngineSeries,
 }
@@ -83,6 +86,8 @@ impl Inputs {
                 .collect(),
             goal,
             time_split: time_split(summary, &names),
+            arrivals: arrivals::series(dataset, timeline.end_s),
+            search: summary.run.search.as_ref().map(search::points),
             gpu: gpu(dataset.gpu()),
             engine: engine(dataset.engine()),
             timeline,

@@ -1,6 +1,7 @@
 //! The report of a run as one HTML file, each chart as a file, and charts as pictures.
 
 mod answer;
+mod arrivals;
 mod compare_page;
 mod definitions;
 mod depth;
@@ -11,6 +12,7 @@ mod head;
 mod inspect_page;
 mod names;
 mod page;
+mod search;
 mod standalone;
 mod tables;
 mod time_split;

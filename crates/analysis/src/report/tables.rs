@@ -1,8 +1,10 @@
 //! The report's tables: stages, percentiles, errors.
 
 use serde::Serialize;
-use vllm_bench_record::SloMetric;
+use vllm_bench_record::{Level, SloMetric};
 
+use crate::arrivals;
+use crate::calibration;
 use crate::charts::{count, number};
 use crate::report::definitions::definition;
 use crate::report::gather;
@@ -10,6 +12,7 @@ use crate::slo;
 use crate::stage::{StageSummary, WindowSummary};
 use crate::stat::{Percentile, Stat};
 use crate::summary::Summary;
+use crate::text;
 
 /// A table as the templates take it.
 #[derive(Debug, Default, Serialize)]
@@ -53,7 +56,7 @@ impl Head {
         Self { term: term.into(), title: definition(term).to_owned(), ..Self::new(name) }
     }
 
-    fn over(self, span: u32) -> Self {
+    pub(crate) fn over(self, span: u32) -> Self {
         Self { span, ..self }
     }
 }
@@ -78,6 +81,11 @@ impl Cell {
         Self { class: "text wrap", ..Self::text(text) }
     }
 
+    /// A stage's or a probe's name, sorted by its load.
+    pub(crate) fn level(name: &str, level: Level) -> Self {
+        Self { text: name.to_owned(), value: level.value().to_string(), ..Self::default() }
+    }
+
     pub(crate) fn count(n: u64) -> Self {
         Self { text: count(n), value: n.to_string(), ..Self::default() }
     }
@@ -97,12 +105,21 @@ impl Cell {
         Self { title, ..self }
     }
 
-    fn classed(self, class: &'static str) -> Self {
+    pub(crate) fn classed(self, class: &'static str) -> Self {
         Self { class, ..self }
     }
 
     /// A percentile in milliseconds, marked where samples are too few, interval on hover.
-    fn percentile(stat: Option<&Stat>, pick: impl Fn(&Stat) -> Percentile) -> Self {
+    pub(crate) fn percentile(stat: Option<&Stat>, pick: impl Fn(&Stat) -> Percentile) -> Self {
+        Self::latency(stat, None, pick)
+    }
+
+    /// The same, with this client's own error on hover.
+    fn latency(
+        stat: Option<&Stat>,
+        client_error_ns: Option<f64>,
+        pick: impl Fn(&Stat) -> Percentile,
+    ) -> Self {
         let Some(stat) = stat else { return Self::number(None) };
         let p = pick(stat);
         let mut title = match p.low.zip(p.high) {
@@ -112,6 +129,9 @@ impl Cell {
             None => "too few samples for an interval; ".into(),
         };
         title += &format!("{} samples", count(stat.count));
+        if let Some(ns) = client_error_ns {
+            title += &format!("; client error p99 ± {}", text::time(ns));
+        }
         let cell = Self::number(Some(p.value / 1e6)).titled(title);
         if p.low_samples { cell.classed("few") } else { cell }
     }
@@ -129,11 +149,23 @@ const P99: Pick = |s| s.p99;
 
 /// The table of stages. `names` are those of all stages of the manifest.
 pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
-    let groups: [Group; 3] = [
+    let mut groups: Vec<Group> = vec![
         ("TTFT ms", "ttft", SloMetric::Ttft, &[("p50", P50), ("p95", P95), ("p99", P99)]),
         ("TPOT ms", "tpot", SloMetric::Tpot, &[("p50", P50), ("p95", P95)]),
         ("E2E ms", "e2e", SloMetric::E2e, &[("p50", P50), ("p95", P95)]),
     ];
+    // Beside TTFT wherever requests waited to be sent, and always in an open loop.
+    let queued = |s: &StageSummary| {
+        s.open.is_some() || s.figures().is_some_and(WindowSummary::waits_to_send)
+    };
+    if summary.stages.iter().any(queued) {
+        let of = SloMetric::TtftFromSchedule;
+        let name = "TTFT from schedule ms";
+        groups.insert(
+            1,
+            (name, "ttft-from-schedule", of, &[("p50", P50), ("p95", P95), ("p99", P99)]),
+        );
+    }
     let has_slo = !summary.run.slo.is_empty();
     let mut heads = vec![
         Head::new("").over(if has_slo { 6 } else { 5 }),
@@ -151,7 +183,7 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
         Head::titled("output", "output tokens that arrived, per second"),
         Head::titled("total", "output tokens and the prompt tokens answered, per second"),
     ]);
-    for (name, term, _, percentiles) in groups {
+    for (name, term, _, percentiles) in &groups {
         heads.push(Head::term(name, term).over(percentiles.len() as u32));
         columns.extend(
             percentiles
@@ -168,8 +200,7 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
             let rate = |of: fn(&WindowSummary) -> Option<f64>| {
                 Cell::number(window.and_then(of)).titled(basis(stage, window))
             };
-            let value = stage.level.value().to_string();
-            let mut row = vec![Cell { text: name.clone(), value, ..Cell::default() }];
+            let mut row = vec![Cell::level(name, stage.level)];
             if has_slo {
                 row.push(slo_cell(stage));
             }
@@ -190,15 +221,16 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
                 rate(|w| w.output_tokens_per_s),
                 rate(|w| w.total_tokens_per_s),
             ]);
-            for (_, _, metric, percentiles) in groups {
-                let stat = window.and_then(|w| gather::latency(w, metric));
-                row.extend(percentiles.iter().map(|(_, pick)| Cell::percentile(stat, pick)));
+            for (_, _, metric, percentiles) in &groups {
+                let stat = window.and_then(|w| gather::latency(w, *metric));
+                let error = calibration::error_ns(summary.run.calibration.as_ref(), *metric);
+                row.extend(percentiles.iter().map(|(_, pick)| Cell::latency(stat, error, pick)));
             }
             row
         })
         .collect();
     Table {
-        caption: "Latencies are of completed requests; rates and percentiles are of the time at full load where that is most of the stage.".into(),
+        caption: caption(summary),
         name: "stages",
         pinned: true,
         sortable: true,
@@ -208,17 +240,36 @@ pub(crate) fn stages(summary: &Summary, names: &[String]) -> Table {
     }
 }
 
+fn caption(summary: &Summary) -> String {
+    let open = summary.stages.iter().any(|s| s.open.is_some());
+    let window = match open {
+        true => "of the time from the end of the warm-up to the last arrival",
+        false => "of the time at full load where that is most of the stage",
+    };
+    let error = match &summary.run.calibration {
+        Some(calibration) => format!(" Client error, {}.", calibration::line(calibration)),
+        None => {
+            " How far this client's own times are off is not known: it was not calibrated.".into()
+        }
+    };
+    format!("Latencies are of completed requests; rates and percentiles are {window}.{error}")
+}
+
 fn basis(stage: &StageSummary, window: Option<&WindowSummary>) -> String {
     let Some(window) = window else { return "nothing was sent".into() };
     let which = match stage.figures_from {
         crate::stage::FiguresFrom::Steady => "steady window",
         crate::stage::FiguresFrom::Whole => "whole stage",
     };
-    format!(
+    let mut basis = format!(
         "{which} of {} s, {} completed requests",
         number(window.seconds),
         count(window.completed)
-    )
+    );
+    if let Some(end) = stage.ended {
+        basis += &format!("; ended: {}", arrivals::ended(end));
+    }
+    basis
 }
 
 /// A share as percent; never rounded up to 100.
@@ -271,6 +322,7 @@ pub(crate) fn percentiles(summary: &Summary, names: &[String]) -> Table {
         let Some(window) = stage.figures() else { continue };
         for (name, metric) in metrics {
             let Some(stat) = gather::latency(window, metric) else { continue };
+            let error = calibration::error_ns(summary.run.calibration.as_ref(), metric);
             let mean = Cell::number(Some(stat.mean / 1e6)).titled(
                 match stat.mean_low.zip(stat.mean_high) {
                     Some((l, h)) => {
@@ -290,7 +342,7 @@ pub(crate) fn percentiles(summary: &Summary, names: &[String]) -> Table {
             ];
             for pick in [P50, P90, P95, P99] {
                 let p = pick(stat);
-                row.push(Cell::percentile(Some(stat), pick));
+                row.push(Cell::latency(Some(stat), error, pick));
                 row.push(match p.low.zip(p.high) {
                     Some((l, h)) => Cell {
                         text: format!("{}–{}", number(l / 1e6), number(h / 1e6)),

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use vllm_bench_record::{
-    ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample, Failure, FailureCause,
-    GpuSample, GpuSource, HostInfo, Manifest, Outcome, Phase, RequestRecord, RunStatus,
-    SCHEMA_VERSION, ScenarioInfo, ServerInfo, ServerTimings, StageEnd, StageInfo, StageLoad,
-    TelemetryInfo, Timestamp, TokenCount, TokenCountSource,
+    Calibration, Capacity, ChunkArrival, ChunkTokenSource, ClockSource, CorpusInfo, EngineSample,
+    ErrorQuantiles, Failure, FailureCause, GpuSample, GpuSource, HostInfo, Level, Manifest,
+    OpenLoad, Outcome, Phase, Probe, ProbeObjective, ProbeOutcome, RequestRecord, RunStatus,
+    SCHEMA_VERSION, ScenarioInfo, SearchAxis, SearchInfo, ServerInfo, ServerTimings, StageEnd,
+    StageInfo, StageLoad, TelemetryInfo, Timestamp, TokenCount, TokenCountSource,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions};
 
@@ -30,8 +31,16 @@ pub(crate) struct Run {
     pub(crate) name: &'static str,
     /// Requests of each user in a measured stage.
     pub(crate) requests_per_user: u32,
-    /// Measured stages.
+    /// Measured stages, closed loops.
     pub(crate) concurrency: Vec<u32>,
+    /// Measured stages, open loops, requests a second.
+    pub(crate) rates: Vec<f64>,
+    /// Most requests in flight in an open loop.
+    pub(crate) max_in_flight: Option<u32>,
+    /// Its open loops are the probes of a capacity search; those up to so many a second hold.
+    pub(crate) search_holds: Option<f64>,
+    /// The client's own error was measured before it.
+    pub(crate) calibrated: bool,
     /// Objectives.
     pub(crate) slo: BTreeMap<String, String>,
     /// Share of failing requests, per thousand.
@@ -44,6 +53,34 @@ pub(crate) struct Run {
     pub(crate) samples: bool,
 }
 
+impl Run {
+    /// An open loop in bursts, more than its limit lets in at the highest rate.
+    pub(crate) fn open() -> Self {
+        Self {
+            name: "20261125-080000-open",
+            concurrency: Vec::new(),
+            rates: vec![1.0, 2.0, 4.0],
+            max_in_flight: Some(40),
+            calibrated: true,
+            ..Self::default()
+        }
+    }
+
+    /// A capacity search over the rate.
+    pub(crate) fn searched() -> Self {
+        Self {
+            name: "20261125-090000-search",
+            rates: vec![1.0, 2.0, 4.0, 8.0, 5.66, 4.76, 4.37, 4.0, 4.0],
+            max_in_flight: None,
+            search_holds: Some(4.0),
+            slo: [("ttft_p95", "500ms"), ("error_rate", "5%")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into(),
+            ..Self::open()
+        }
+    }
+}
+
 impl Default for Run {
     fn default() -> Self {
         let slo = [("ttft_p95", "2s"), ("error_rate", "5%")];
@@ -51,6 +88,10 @@ impl Default for Run {
             name: "20261124-183000-synthetic",
             requests_per_user: 12,
             concurrency: vec![1, 4, 16, 32],
+            rates: Vec::new(),
+            max_in_flight: None,
+            search_holds: None,
+            calibrated: false,
             slo: slo.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             failing: 20,
             speed: 1.0,
@@ -65,20 +106,30 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
     let mut dice = Dice(42 + run.name.len() as u64);
     let mut stages = vec![stage("warm-up", Phase::Warmup, 4)];
     stages.extend(run.concurrency.iter().map(|&n| stage(&format!("cc {n}"), Phase::Measure, n)));
+    stages.extend((1..).zip(&run.rates).map(|(n, &rate)| open_stage(run, n, rate)));
     let mut records = Vec::new();
     let mut now = 0.4;
     for (index, stage) in stages.iter_mut().enumerate() {
         let per_user = if index == 0 { 3 } else { run.requests_per_user };
         let started = now;
-        let StageLoad::Concurrency(load) = stage.load else { continue };
         let first = records.len();
-        for user in 0..load {
-            let mut at = started;
-            for _ in 0..per_user {
-                let id = records.len() as u32;
-                let record = request(run, &mut dice, id, index as u32, user, load, at);
-                at = seconds(record.finished_at.expect("every made-up request ends"));
-                records.push(record);
+        match &mut stage.load {
+            StageLoad::Concurrency(load) => {
+                stage.planned_requests = Some(u64::from(*load * per_user));
+                for user in 0..*load {
+                    let mut at = started;
+                    for _ in 0..per_user {
+                        let id = records.len() as u32;
+                        let due = Due { at, sent: at + dice.lag(), user, crowd: *load };
+                        let record = request(run, &mut dice, id, index as u32, due);
+                        at = seconds(record.finished_at.expect("every made-up request ends"));
+                        records.push(record);
+                    }
+                }
+            }
+            StageLoad::Open(open) => {
+                arrive(run, &mut dice, index as u32, started, open, &mut records);
+                stage.planned_requests = Some((records.len() - first) as u64);
             }
         }
         now = records[first..]
@@ -88,7 +139,6 @@ pub(crate) fn write(results: &Path, run: &Run) -> RunDir {
             .fold(started, f64::max);
         stage.started_at_ns = Some(at_s(started));
         stage.finished_at_ns = Some(at_s(now));
-        stage.planned_requests = Some(u64::from(load * per_user));
         now += 0.8;
     }
     let manifest = manifest(run, stages.clone(), now);
@@ -113,17 +163,81 @@ fn stage(label: &str, phase: Phase, concurrency: u32) -> StageInfo {
     }
 }
 
-fn request(
+fn open_stage(run: &Run, number: usize, rate: f64) -> StageInfo {
+    let searched = run.search_holds.is_some();
+    let load = OpenLoad {
+        rate,
+        arrivals: "poisson".into(),
+        profile: (!searched).then(|| "bursts of 2.5 s every 10 s at 2.5 times the rate".into()),
+        warmup: Duration::from_secs(5),
+        max_in_flight: run.max_in_flight,
+        last_arrival: None,
+        capped: 0,
+        left_out: Vec::new(),
+    };
+    let label = if searched { format!("probe {number}") } else { format!("{rate} req/s") };
+    StageInfo {
+        ended: Some(if searched { StageEnd::Precise } else { StageEnd::Duration }),
+        ..StageInfo::planned(label, Phase::Measure, StageLoad::Open(load))
+    }
+}
+
+/// The requests of an open loop, in bursts unless it is a search's probe; those that find the
+/// limit reached leave when there is room.
+fn arrive(
     run: &Run,
     dice: &mut Dice,
-    id: u32,
     stage_index: u32,
+    started: f64,
+    open: &mut OpenLoad,
+    records: &mut Vec<RequestRecord>,
+) {
+    let length = if run.search_holds.is_some() { 20.0 } else { 40.0 };
+    let mut ends: Vec<f64> = Vec::new();
+    let (mut after, mut free) = (0.0, started);
+    loop {
+        let burst = open.profile.is_some() && after % 10.0 < 2.5;
+        let rate = match &open.profile {
+            Some(_) => open.rate * if burst { 2.5 } else { 0.5 },
+            None => open.rate,
+        };
+        after += dice.tail() / rate;
+        if after > length {
+            break;
+        }
+        let due = started + after;
+        let mut sent = due.max(free) + dice.lag();
+        ends.retain(|end| *end > sent);
+        if let Some(cap) = open.max_in_flight
+            && ends.len() >= cap as usize
+        {
+            ends.sort_by(f64::total_cmp);
+            sent = ends[ends.len() - cap as usize] + dice.lag();
+            ends.retain(|end| *end > sent);
+            open.capped += 1;
+        }
+        // First come, first served.
+        free = sent;
+        let id = records.len() as u32;
+        let crowd = ends.len() as u32 + 1;
+        let record = request(run, dice, id, stage_index, Due { at: due, sent, user: id, crowd });
+        ends.push(seconds(record.finished_at.expect("every made-up request ends")));
+        open.last_arrival = Some(Duration::from_secs_f64(after));
+        records.push(record);
+    }
+}
+
+/// When a request was due and left, whose it was, and how many were in flight with it.
+struct Due {
+    at: f64,
+    sent: f64,
     user: u32,
-    load: u32,
-    due: f64,
-) -> RequestRecord {
-    let crowd = f64::from(load);
-    let sent = due + 0.000_1 + dice.share() * 0.000_2;
+    crowd: u32,
+}
+
+fn request(run: &Run, dice: &mut Dice, id: u32, stage_index: u32, due: Due) -> RequestRecord {
+    let crowd = f64::from(due.crowd);
+    let sent = due.sent;
     let prompt_tokens = (1_371.0 + dice.normal() * 90.0).max(200.0) as u32;
     // Prefill queues behind the others; from about 16 on the batch is full.
     let queue = dice.share() * crowd * 0.028 + (crowd - 16.0).max(0.0) * 0.05 * dice.share();
@@ -166,14 +280,14 @@ fn request(
     RequestRecord {
         request_id: format!("{}-{id:05}", run.name),
         stage_index,
-        user,
+        user: due.user,
         session: id,
         turn: 0,
         server_index: 0,
         prompt_id: format!("prompt-{id}"),
         corpus_prompt_tokens: Some(prompt_tokens),
         max_tokens: Some(256),
-        scheduled_at: at_s(due),
+        scheduled_at: at_s(due.at),
         sent_at: Some(at_s(sent)),
         written_at: Some(at_s(sent + 0.000_05)),
         headers_at: Some(at_s(sent + 0.002)),
@@ -293,8 +407,8 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
                 HOSTILE[1]
             )),
             text: format!(
-                "name = \"rag\" # {}\n[load]\nclosed = {{ concurrency = {:?} }}\n",
-                HOSTILE[0], run.concurrency
+                "name = \"rag\" # {}\n[load]\nclosed = {{ concurrency = {:?} }}\n# rates {:?}\n",
+                HOSTILE[0], run.concurrency, run.rates
             ),
             overrides: vec!["load.concurrency=[1,4,16,32]".into()],
             seed: 1,
@@ -333,9 +447,72 @@ fn manifest(run: &Run, stages: Vec<StageInfo>, end: f64) -> Manifest {
         stages,
         gpu: telemetry("simulated", 500),
         engine: telemetry("/metrics", 1_000),
-        calibration: None,
-        search: None,
+        calibration: run.calibrated.then(calibration),
+        search: run.search_holds.map(|holds| search(&run.rates, holds)),
         warnings: Vec::new(),
+    }
+}
+
+fn calibration() -> Calibration {
+    let error = |p50_ns, p99_ns| ErrorQuantiles { count: 12_000, p50_ns, p99_ns };
+    Calibration {
+        streams: 64,
+        tokens_per_second: 6_400.0,
+        events: 12_000,
+        coalesced: 14,
+        arrival_error: error(1_400.0, 5_200.0),
+        ttft_error: error(2_300.0, 9_100.0),
+        itl_error: error(400.0, 2_100.0),
+        max_tokens_per_second: 190_400.0,
+        cpu_ns_per_token: 4_100.0,
+        seconds: 2.1,
+    }
+}
+
+/// The search whose probes tried `rates`, after the one stage of warm-up. A rate tried again
+/// confirms.
+fn search(rates: &[f64], holds: f64) -> SearchInfo {
+    let probe = |(i, &rate): (usize, &f64)| {
+        let held = rate <= holds;
+        let value = 90e6 * (1.0 + rate * rate / (holds * holds) * 4.0);
+        let confirms = rates[..i].contains(&rate);
+        Probe {
+            stage: i as u32 + 1,
+            level: Level::Rate(rate),
+            confirms,
+            outcome: match (held, confirms) {
+                // The first look at the edge says nothing.
+                (true, false) if rate == holds => ProbeOutcome::Unclear,
+                (true, _) => ProbeOutcome::Holds,
+                (false, _) => ProbeOutcome::Fails,
+            },
+            objectives: vec![
+                ProbeObjective {
+                    slo: "ttft_p95 <= 500ms".into(),
+                    value: Some(value),
+                    interval: Some((value * 0.9, value * 1.15)),
+                    holds: held,
+                },
+                ProbeObjective {
+                    slo: "error_rate <= 5%".into(),
+                    value: Some(0.0),
+                    interval: Some((0.0, 0.03)),
+                    holds: true,
+                },
+            ],
+        }
+    };
+    SearchInfo {
+        over: SearchAxis::Rate,
+        from: 1.0,
+        to: 64.0,
+        precision: 0.1,
+        probes: rates.iter().enumerate().map(probe).collect(),
+        answer: Some(Capacity {
+            holds,
+            fails: rates.iter().copied().filter(|rate| *rate > holds).reduce(f64::min),
+        }),
+        ended: Some("the bracket is narrow enough and its lower end was confirmed".into()),
     }
 }
 
@@ -368,6 +545,11 @@ impl Dice {
 
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.share()).sum::<f64>() - 6.0
+    }
+
+    /// How late a request leaves, seconds.
+    fn lag(&mut self) -> f64 {
+        0.000_1 + self.share() * 0.000_2
     }
 
     fn tail(&mut self) -> f64 {
