@@ -55,6 +55,10 @@ impl Cell {
             What::Errors => "errors",
             What::Stalled => "errors, client stalled",
             What::Capture => "errors, client stalled, captured",
+            // No cells: see `alone`.
+            What::Schedule | What::Memory | What::LongBody | What::Busy | What::FirstRequest => {
+                "alone"
+            }
         };
         format!("{what}, {} stream{}", self.streams, if self.streams == 1 { "" } else { "s" })
     }

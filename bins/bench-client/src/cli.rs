@@ -57,6 +57,16 @@ pub(crate) enum What {
     Stalled,
     /// The same with the load generator's packet capture, of every event
     Capture,
+    /// Arrivals at the server against the schedule: constant and Poisson
+    Schedule,
+    /// Peak memory of 1,000 streams, and whether it grows with the requests
+    Memory,
+    /// What 600 KB bodies cost 64 other streams
+    LongBody,
+    /// Errors and client lag at 64 streams while a busy loop shares the client's CPU
+    Busy,
+    /// From the start of vllm-bench-run to its first request
+    FirstRequest,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,11 +3,13 @@
 use serde_json::{Map, Value, json};
 use vllm_bench_bench::Spread;
 
+use crate::alone::AloneFigure;
 use crate::cell::Cell;
 use crate::cli::{Cli, What};
 use crate::cpus::Cpus;
 use crate::peer::PeerCost;
 use crate::table::Row;
+use crate::target::Target;
 
 /// One run of one client.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +50,7 @@ pub(crate) struct Figures {
     repetitions: u32,
     cpus: Cpus,
     pub cells: Vec<CellFigures>,
+    pub alone: Vec<AloneFigure>,
     pub peers: Vec<PeerFigure>,
 }
 
@@ -60,22 +63,32 @@ struct Figure {
     unit: &'static str,
     ours: Spread,
     floor: Option<Spread>,
-    target: Target,
+    target: Option<Target>,
 }
 
-#[derive(Clone, Copy)]
-enum Target {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl Target {
-    fn is_met(self, figure: f64) -> bool {
-        match self {
-            Self::AtMost(most) => figure <= most,
-            Self::AtLeast(least) => figure >= least,
+impl Figure {
+    fn row(self) -> Row {
+        Row {
+            target: self.target.map_or_else(String::new, Target::say),
+            met: self.target.map(|target| target.is_met(self.ours.median)),
+            ours: shown(self.ours, self.unit),
+            floor: self.floor.map_or_else(String::new, |s| shown(s, self.unit)),
+            what: self.what,
         }
     }
+}
+
+/// A figure without the floor's beside it; `None` where it was not measured.
+fn alone(figure: &AloneFigure) -> Option<Figure> {
+    Some(Figure {
+        key: figure.key,
+        streams: None,
+        what: figure.what.into(),
+        unit: figure.unit,
+        ours: Spread::of(figure.values.iter().copied())?,
+        floor: None,
+        target: figure.target,
+    })
 }
 
 impl CellFigures {
@@ -100,33 +113,21 @@ impl CellFigures {
                 unit,
                 ours,
                 floor: of.1,
-                target,
+                target: Some(target),
             })
         };
         let found = match self.cell.what {
             What::Cpu => {
                 let ratio =
                     self.spread(|p| Some(p.ours.cpu_per_token_ns / p.floor.cpu_per_token_ns));
-                let memory = self.both(|s| Some(s.peak_rss_bytes? as f64 / f64::from(1 << 20)));
-                let memory = if streams == 1000 { memory } else { (None, None) };
-                vec![
-                    figure(
-                        "cpu_per_token_vs_floor",
-                        "CPU a token",
-                        "× floor",
-                        true,
-                        (ratio, None),
-                        Target::AtMost(1.3),
-                    ),
-                    figure(
-                        "peak_rss_mb_1000",
-                        "peak memory",
-                        "MiB",
-                        false,
-                        memory,
-                        Target::AtMost(60.0),
-                    ),
-                ]
+                vec![figure(
+                    "cpu_per_token_vs_floor",
+                    "CPU a token",
+                    "× floor",
+                    true,
+                    (ratio, None),
+                    Target::AtMost(1.3),
+                )]
             }
             What::Saturated => {
                 let ratio =
@@ -192,6 +193,8 @@ impl CellFigures {
                     ),
                 ]
             }
+            // These have no floor beside them: see `alone`.
+            _ => Vec::new(),
         };
         found.into_iter().flatten().collect()
     }
@@ -225,8 +228,14 @@ impl CellFigures {
                     What::Capture => ", client stalled, captured",
                     _ => "",
                 };
-                vec![row(&format!("censored chunks{stalled}"), "%", censored)]
+                let mut rows = vec![row(&format!("censored chunks{stalled}"), "%", censored)];
+                if self.cell.stalled() {
+                    let cpu = self.both(|s| Some(s.cpu_per_token_ns / 1e3));
+                    rows.push(row(&format!("CPU a token{stalled}"), "µs", cpu));
+                }
+                rows
             }
+            _ => Vec::new(),
         }
     }
 }
@@ -234,25 +243,17 @@ impl CellFigures {
 impl Figures {
     pub(crate) fn new(cli: &Cli, cpus: Cpus) -> Self {
         let (quick, repetitions) = (cli.quick, cli.repetitions());
-        Self { quick, repetitions, cpus, cells: Vec::new(), peers: Vec::new() }
+        Self { quick, repetitions, cpus, cells: Vec::new(), alone: Vec::new(), peers: Vec::new() }
     }
 
     /// The table.
     pub(crate) fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for cell in &self.cells {
-            rows.extend(cell.figures().into_iter().map(|figure| Row {
-                target: match figure.target {
-                    Target::AtMost(most) => format!("≤ {most}"),
-                    Target::AtLeast(least) => format!("≥ {least}"),
-                },
-                met: Some(figure.target.is_met(figure.ours.median)),
-                ours: shown(figure.ours, figure.unit),
-                floor: figure.floor.map_or_else(String::new, |s| shown(s, figure.unit)),
-                what: figure.what,
-            }));
+            rows.extend(cell.figures().into_iter().map(Figure::row));
             rows.extend(cell.background());
         }
+        rows.extend(self.alone.iter().filter_map(alone).map(Figure::row));
         rows.extend(self.peers.iter().map(|peer| Row {
             what: format!("{}: CPU a token, {} streams, start left out", peer.name, peer.streams),
             ours: format!(
@@ -278,7 +279,8 @@ impl Figures {
     pub(crate) fn json(&self) -> Value {
         let mut all = Map::new();
         let mut spread = Map::new();
-        for figure in self.cells.iter().flat_map(CellFigures::figures) {
+        let cells = self.cells.iter().flat_map(CellFigures::figures);
+        for figure in cells.chain(self.alone.iter().filter_map(alone)) {
             let range = json!([rounded(figure.ours.min), rounded(figure.ours.max)]);
             put(&mut all, figure.key, figure.streams, json!(rounded(figure.ours.median)));
             put(&mut spread, figure.key, figure.streams, range);
@@ -315,14 +317,20 @@ fn put(map: &mut Map<String, Value>, key: &str, streams: Option<u32>, value: Val
     }
 }
 
-/// To three decimals: more are noise.
+/// To three decimals, a small figure to five: more are noise.
 fn rounded(figure: f64) -> f64 {
-    (figure * 1e3).round() / 1e3
+    let unit = if figure.abs() < 0.1 { 1e5 } else { 1e3 };
+    (figure * unit).round() / unit
 }
 
 fn shown(spread: Spread, unit: &str) -> String {
     let number = |v: f64| {
-        let digits = if v.abs() >= 100.0 { 0 } else { 1 + usize::from(v.abs() < 10.0) };
+        let digits = match v.abs() {
+            100.0.. => 0,
+            10.0.. => 1,
+            0.1.. => 2,
+            _ => 4,
+        };
         format!("{v:.digits$}")
     };
     let text = format!("{} {unit}", number(spread.median));
@@ -367,6 +375,13 @@ mod tests {
             let pairs = vec![pair(1500.0, 60.0), pair(1200.0, 40.0), pair(1250.0, 50.0)];
             figures.cells.push(CellFigures { cell, pairs });
         }
+        figures.alone.push(AloneFigure {
+            key: "poisson_ks",
+            what: "Poisson arrivals",
+            unit: "",
+            target: Some(Target::AtMost(0.022)),
+            values: vec![0.014, 0.018, 0.025],
+        });
         figures.peers.push(PeerFigure {
             name: "vllm",
             streams: 64,
@@ -381,7 +396,8 @@ mod tests {
         assert_eq!(json["cpu_per_token_vs_floor"]["64"], 1.25);
         assert_eq!(json["min_max"]["cpu_per_token_vs_floor"]["1000"], json!([1.2, 1.5]));
         assert_eq!(json["saturated_vs_floor"], 0.8);
-        assert_eq!(json["peak_rss_mb_1000"], 30.0);
+        assert_eq!(json["poisson_ks"], 0.018);
+        assert_eq!(json["min_max"]["poisson_ks"], json!([0.014, 0.025]));
         for key in ["arrival_error_p99_us", "ttft_error_p99_us", "itl_error_p99_us"] {
             let streams: Vec<&String> = json[key].as_object().expect(key).keys().collect();
             assert_eq!(streams.len(), 4, "{key}: {streams:?}");
@@ -403,7 +419,7 @@ mod tests {
         assert_eq!(met("arrival error p99, 512 streams"), Some(Some(true)));
         assert_eq!(met("TTFT error p99, 1 stream"), Some(Some(true)));
         assert_eq!(met("tokens/s absorbed, 64 streams"), Some(Some(true)));
-        assert!(!Target::AtMost(1.3).is_met(1.31) && !Target::AtLeast(0.8).is_met(0.79));
+        assert_eq!(met("Poisson arrivals"), Some(Some(true)));
         assert!(rows.iter().any(|r| r.what.starts_with("vllm:") && r.ours.contains("6.5 × floor")));
     }
 

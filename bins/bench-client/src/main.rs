@@ -4,6 +4,10 @@
 //! truth server, the floor client and the load generator, each a process of its own.
 
 #[cfg(target_os = "linux")]
+mod alone;
+#[cfg(target_os = "linux")]
+mod busy;
+#[cfg(target_os = "linux")]
 mod cell;
 #[cfg(target_os = "linux")]
 mod children;
@@ -14,15 +18,21 @@ mod cpus;
 #[cfg(target_os = "linux")]
 mod figures;
 #[cfg(target_os = "linux")]
+mod first_request;
+#[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
 mod measure;
+#[cfg(target_os = "linux")]
+mod open;
 #[cfg(target_os = "linux")]
 mod peer;
 #[cfg(target_os = "linux")]
 mod role;
 #[cfg(target_os = "linux")]
 mod table;
+#[cfg(target_os = "linux")]
+mod target;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use vllm_bench_bench::{ClientLog, ClientPlan, Comparison, TruthConfig, TruthLog, compare};
 use vllm_bench_loadgen::{Target, check_capture};
 
+use crate::alone;
 use crate::cell::{Cell, cells};
 use crate::children::{Owned, command, start_truth, wait};
 use crate::cli::{Cli, What};
@@ -49,6 +50,7 @@ pub(crate) fn measure(
         }
         figures.cells.push(CellFigures { cell: *cell, pairs });
     }
+    figures.alone = alone::measure(cli, cpus, &mut say)?;
     for peer in &cli.peer {
         for cell in cells.iter().filter(|cell| cell.what == What::Cpu) {
             let name = peer.kind.as_str();

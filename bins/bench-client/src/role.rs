@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use vllm_bench_bench::{ClientPlan, process, run_floor};
 use vllm_bench_loadgen::Arrivals;
 
-use crate::load;
+use crate::open::OpenPlan;
+use crate::{busy, load, open};
 
 /// What one process does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Role {
     pub part: RolePart,
     /// Where it may run; anywhere without.
@@ -19,13 +20,17 @@ pub(crate) struct Role {
     pub log: PathBuf,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RolePart {
     Floor(ClientPlan),
     Load(ClientPlan),
     /// The load generator with its packet capture.
     Capture(ClientPlan),
+    /// The load generator in an open loop.
+    Open(OpenPlan),
+    /// No client: keeps its CPU busy until it is killed or standard input ends.
+    Busy,
 }
 
 impl Role {
@@ -41,6 +46,8 @@ impl Role {
             RolePart::Floor(plan) => run_floor(plan)?.write_to(&self.log)?,
             RolePart::Load(plan) => load::run(plan, Arrivals::Kernel)?.write_to(&self.log)?,
             RolePart::Capture(plan) => load::run(plan, Arrivals::Capture)?.write_to(&self.log)?,
+            RolePart::Open(plan) => open::run(plan)?.write_to(&self.log)?,
+            RolePart::Busy => busy::spin(),
         }
         Ok(())
     }
