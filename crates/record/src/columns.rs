@@ -13,6 +13,8 @@ pub mod requests {
     pub const PHASE: &str = "phase";
     /// uint32: the stage's users at once; null in an open loop
     pub const CONCURRENCY: &str = "concurrency";
+    /// float64: requests a second that the stage asked for; null in a closed loop
+    pub const RATE: &str = "rate";
     /// uint32: index into the manifest's `servers`
     pub const SERVER_INDEX: &str = "server_index";
     /// uint32

@@ -17,9 +17,9 @@ impl Row for EngineSample {
         vec![
             Column::required(c::AT_NS, Delta, Get::I64(|s| Some(instant_ns(s.at)))),
             Column::required(c::SERVER_INDEX, Delta, Get::U32(|s, _| Some(s.server_index))),
-            Column::nullable(c::RUNNING, Dictionary, Get::F64(|s| s.running)),
-            Column::nullable(c::WAITING, Dictionary, Get::F64(|s| s.waiting)),
-            Column::nullable(c::KV_CACHE_USAGE, Plain, Get::F64(|s| s.kv_cache_usage)),
+            Column::nullable(c::RUNNING, Dictionary, Get::F64(|s, _| s.running)),
+            Column::nullable(c::WAITING, Dictionary, Get::F64(|s, _| s.waiting)),
+            Column::nullable(c::KV_CACHE_USAGE, Plain, Get::F64(|s, _| s.kv_cache_usage)),
             Column::nullable(c::PREFIX_CACHE_QUERIES, Delta, Get::U64(|s| s.prefix_cache_queries)),
             Column::nullable(c::PREFIX_CACHE_HITS, Delta, Get::U64(|s| s.prefix_cache_hits)),
             Column::nullable(c::PREEMPTIONS, Delta, Get::U64(|s| s.preemptions)),
@@ -32,35 +32,47 @@ impl Row for EngineSample {
             Column::nullable(
                 c::PROCESS_START_UNIX_S,
                 Dictionary,
-                Get::F64(|s| s.process_start_unix_s),
+                Get::F64(|s, _| s.process_start_unix_s),
             ),
-            Column::nullable(c::QUEUE_TIME_SUM_S, Plain, Get::F64(|s| Some(s.queue_time?.sum_s))),
+            Column::nullable(
+                c::QUEUE_TIME_SUM_S,
+                Plain,
+                Get::F64(|s, _| Some(s.queue_time?.sum_s)),
+            ),
             Column::nullable(c::QUEUE_TIME_COUNT, Delta, Get::U64(|s| Some(s.queue_time?.count))),
             Column::nullable(
                 c::PREFILL_TIME_SUM_S,
                 Plain,
-                Get::F64(|s| Some(s.prefill_time?.sum_s)),
+                Get::F64(|s, _| Some(s.prefill_time?.sum_s)),
             ),
             Column::nullable(
                 c::PREFILL_TIME_COUNT,
                 Delta,
                 Get::U64(|s| Some(s.prefill_time?.count)),
             ),
-            Column::nullable(c::DECODE_TIME_SUM_S, Plain, Get::F64(|s| Some(s.decode_time?.sum_s))),
+            Column::nullable(
+                c::DECODE_TIME_SUM_S,
+                Plain,
+                Get::F64(|s, _| Some(s.decode_time?.sum_s)),
+            ),
             Column::nullable(c::DECODE_TIME_COUNT, Delta, Get::U64(|s| Some(s.decode_time?.count))),
             Column::nullable(
                 c::INFERENCE_TIME_SUM_S,
                 Plain,
-                Get::F64(|s| Some(s.inference_time?.sum_s)),
+                Get::F64(|s, _| Some(s.inference_time?.sum_s)),
             ),
             Column::nullable(
                 c::INFERENCE_TIME_COUNT,
                 Delta,
                 Get::U64(|s| Some(s.inference_time?.count)),
             ),
-            Column::nullable(c::TTFT_SUM_S, Plain, Get::F64(|s| Some(s.ttft?.sum_s))),
+            Column::nullable(c::TTFT_SUM_S, Plain, Get::F64(|s, _| Some(s.ttft?.sum_s))),
             Column::nullable(c::TTFT_COUNT, Delta, Get::U64(|s| Some(s.ttft?.count))),
-            Column::nullable(c::E2E_LATENCY_SUM_S, Plain, Get::F64(|s| Some(s.e2e_latency?.sum_s))),
+            Column::nullable(
+                c::E2E_LATENCY_SUM_S,
+                Plain,
+                Get::F64(|s, _| Some(s.e2e_latency?.sum_s)),
+            ),
             Column::nullable(c::E2E_LATENCY_COUNT, Delta, Get::U64(|s| Some(s.e2e_latency?.count))),
         ]
     }

@@ -34,7 +34,7 @@ pub(crate) enum Get<R> {
     U32(fn(&R, &Context) -> Option<u32>),
     U64(fn(&R) -> Option<u64>),
     F32(fn(&R) -> Option<f32>),
-    F64(fn(&R) -> Option<f64>),
+    F64(fn(&R, &Context) -> Option<f64>),
     I64List(fn(&R) -> Vec<Option<i64>>),
     U32List(fn(&R) -> Vec<Option<u32>>),
     BoolList(fn(&R) -> Vec<bool>),
@@ -112,7 +112,9 @@ impl<R> Column<R> {
             }
             Get::U64(get) => Arc::new(rows.iter().map(get).collect::<UInt64Array>()),
             Get::F32(get) => Arc::new(rows.iter().map(get).collect::<Float32Array>()),
-            Get::F64(get) => Arc::new(rows.iter().map(get).collect::<Float64Array>()),
+            Get::F64(get) => {
+                Arc::new(rows.iter().map(|r| get(r, context)).collect::<Float64Array>())
+            }
             Get::I64List(get) => Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
                 rows.iter().map(|r| Some(get(r))),
             )),
