@@ -8,6 +8,7 @@ use vllm_bench_telemetry::{
     TelemetryError,
 };
 
+use crate::evidence::Seen;
 use crate::preflight::Ready;
 use crate::scenario::GpuChoice;
 
@@ -24,6 +25,7 @@ impl Samplers {
         ready: &Ready,
         clock: RunClock,
         writer: &Writer,
+        seen: &Seen,
         load: &Load,
         manifest: &mut Manifest,
     ) -> Self {
@@ -36,7 +38,10 @@ impl Samplers {
                 interval_ms: interval.as_millis() as u64,
             };
             let writer = writer.handle();
+            let seen = seen.gpu.clone();
             let sink = move |samples: Vec<GpuSample>| {
+                // Nobody judges any more once the run is over.
+                let _ = seen.send(samples.clone());
                 writer.gpu(samples);
             };
             started(Sampler::start(source, clock, interval, sink), &mut warn).map(|s| (s, info))
@@ -49,7 +54,9 @@ impl Samplers {
                 interval_ms: interval.as_millis() as u64,
             };
             let writer = writer.handle();
+            let seen = seen.engine.clone();
             let sink = move |samples: Vec<EngineSample>| {
+                let _ = seen.send(samples.clone());
                 writer.engine(samples);
             };
             started(Sampler::start(source, clock, interval, sink), &mut warn).map(|s| (s, info))

@@ -16,9 +16,18 @@ impl ServerStarts {
     /// Adds one reading.
     pub fn add(&mut self, sample: &EngineSample) {
         if let Some(start) = sample.process_start_unix_s {
-            let (first, last) = self.starts.entry(sample.server_index).or_insert((start, start));
-            (*first, *last) = (first.min(start), last.max(start));
+            self.widen(sample.server_index, (start, start));
         }
+    }
+
+    /// Adds what another saw.
+    pub fn merge(&mut self, other: &Self) {
+        other.starts.iter().for_each(|(server, seen)| self.widen(*server, *seen));
+    }
+
+    fn widen(&mut self, server: u32, seen: (f64, f64)) {
+        let (first, last) = self.starts.entry(server).or_insert(seen);
+        (*first, *last) = (first.min(seen.0), last.max(seen.1));
     }
 
     /// Whether no server told when it started.
