@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use hyper::StatusCode;
 use vllm_bench_protocol::sse::{SseDecoder, SseError, SseEventRef};
 use vllm_bench_protocol::{
-    ApiError, ChoiceDelta, Delta, Endpoint, ParseError, ServerMetrics, StreamEvent, TokenFold,
-    TokenSource, Usage, parse_answer, parse_event,
+    ApiError, ChoiceDelta, Delta, Endpoint, EventParser, ParseError, ServerMetrics, StreamEvent,
+    TokenFold, TokenSource, Usage, parse_answer,
 };
 use vllm_bench_record::{
     ChunkArrival, ChunkTokenSource, Failure, FailureCause, RequestRecord, ServerTimings,
@@ -45,6 +45,7 @@ struct Seen {
 enum Form {
     Stream {
         sse: SseDecoder,
+        parser: EventParser,
         fold: TokenFold,
     },
     /// An answer that was not to be streamed.
@@ -79,8 +80,11 @@ impl Observer {
         max_tokens: Option<u32>,
     ) -> Self {
         let (form, capacity) = if stream {
-            let fold = TokenFold::new();
-            let form = Form::Stream { sse: SseDecoder::new(), fold };
+            let form = Form::Stream {
+                sse: SseDecoder::new(),
+                parser: EventParser::new(endpoint),
+                fold: TokenFold::new(),
+            };
             (form, max_tokens.unwrap_or(256).min(65_536) as usize + 2)
         } else {
             (Form::Whole(Vec::new()), 1)
@@ -135,12 +139,12 @@ impl Observer {
                 }
                 0
             }
-            Form::Stream { sse, fold } => {
+            Form::Stream { sse, parser, fold } => {
                 let mut tokens = 0;
                 let mut events = sse.feed(bytes);
                 while let Some(event) = events.next_event() {
                     let outcome = match event {
-                        Ok(event) => seen.event(self.endpoint, &event, fold, read),
+                        Ok(event) => seen.event(&event, parser, fold, read),
                         Err(error) => Err(seen.fail_sse(&error)),
                     };
                     match outcome {
@@ -284,8 +288,8 @@ impl Seen {
     /// Takes one event of the stream; its tokens.
     fn event(
         &mut self,
-        endpoint: Endpoint,
         event: &SseEventRef<'_>,
+        parser: &mut EventParser,
         fold: &mut TokenFold,
         read: ReadStamp,
     ) -> Result<u32, Failed> {
@@ -296,7 +300,7 @@ impl Seen {
         {
             last.coalesced = true;
         }
-        let delta = match parse_event(endpoint, event.data) {
+        let delta = match parser.parse(event.data) {
             Ok(StreamEvent::Delta(delta)) => delta,
             Ok(StreamEvent::Done) => {
                 self.done = true;

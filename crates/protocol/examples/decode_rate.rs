@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use serde::de::IgnoredAny;
 use vllm_bench_protocol::sse::{SseDecoder, encode_data};
-use vllm_bench_protocol::{AnswerHead, ChatChunk, Endpoint, StreamEvent, TokenFold, parse_event};
+use vllm_bench_protocol::{
+    AnswerHead, ChatChunk, Endpoint, EventParser, StreamEvent, TokenFold, parse_event,
+};
 
 const EVENTS: usize = 200_000;
 const ROUNDS: usize = 5;
@@ -52,14 +54,21 @@ fn main() {
                 black_box(parse_event(Endpoint::Chat, black_box(&json)).expect("well formed"));
             }
         });
-        report("SSE, JSON and TokenFold", || {
+        report("JSON, EventParser", || {
+            let mut parser = EventParser::new(Endpoint::Chat);
+            for _ in 0..EVENTS {
+                black_box(parser.parse(black_box(&json)).expect("well formed"));
+            }
+        });
+        report("SSE, EventParser and TokenFold", || {
             let mut decoder = SseDecoder::new();
+            let mut parser = EventParser::new(Endpoint::Chat);
             let mut fold = TokenFold::new();
             for piece in stream.chunks(event.len()) {
                 let mut events = decoder.feed(piece);
                 while let Some(event) = events.next_event() {
                     let event = event.expect("well formed");
-                    match parse_event(Endpoint::Chat, event.data).expect("well formed") {
+                    match parser.parse(event.data).expect("well formed") {
                         StreamEvent::Delta(delta) => fold.fold(&delta),
                         other => panic!("{other:?}"),
                     };

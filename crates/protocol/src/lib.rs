@@ -1,17 +1,18 @@
 //! The wire of an OpenAI-compatible vLLM server, both directions, without I/O: bytes in, values out.
 //!
 //! A client feeds what the socket gave to [`sse::SseDecoder`], turns each event into a
-//! [`Delta`] with [`parse_event`] and counts its tokens with [`TokenFold`]. A server
+//! [`Delta`] with an [`EventParser`] and counts its tokens with [`TokenFold`]. A server
 //! builds [`ChatChunk`]s and [`CompletionChunk`]s and frames them with [`sse::encode_data`].
 //!
 //! ```
-//! use vllm_bench_protocol::{Endpoint, StreamEvent, TokenFold, parse_event, sse::SseDecoder};
+//! use vllm_bench_protocol::{Endpoint, EventParser, StreamEvent, TokenFold, sse::SseDecoder};
 //!
-//! let mut decoder = SseDecoder::new();
-//! decoder.push(b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n");
-//! let event = decoder.next_event().expect("one whole event").expect("well formed");
+//! let (mut decoder, mut parser) = (SseDecoder::new(), EventParser::new(Endpoint::Chat));
+//! let read = b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n";
+//! let mut events = decoder.feed(read);
+//! let event = events.next_event().expect("one whole event").expect("well formed");
 //!
-//! let StreamEvent::Delta(delta) = parse_event(Endpoint::Chat, &event.data).expect("a chunk") else {
+//! let StreamEvent::Delta(delta) = parser.parse(event.data).expect("a chunk") else {
 //!     panic!("neither [DONE] nor an error");
 //! };
 //! assert_eq!(delta.choices[0].text.as_deref(), Some("Hi"));
@@ -23,6 +24,7 @@ mod chat;
 mod completion;
 mod delta;
 mod endpoint;
+mod event_parser;
 mod few;
 mod message;
 mod models;
@@ -30,6 +32,7 @@ mod nullable;
 mod parse;
 pub mod prometheus;
 mod request_parts;
+mod shape;
 pub mod sse;
 mod text;
 mod token_fold;
@@ -46,6 +49,7 @@ pub use completion::{
 };
 pub use delta::{Answer, ChoiceDelta, Delta, StreamEvent};
 pub use endpoint::{Endpoint, UnknownEndpoint};
+pub use event_parser::EventParser;
 pub use few::{Few, IntoIter};
 pub use message::{ChatMessage, Role};
 pub use models::{ModelCard, ModelList, ModelPermission, ServerLoad, Version};

@@ -3,6 +3,7 @@
 mod answers;
 mod common;
 mod errors;
+mod event_parser;
 mod metrics;
 mod requests;
 mod sse_adversarial;
