@@ -26,6 +26,7 @@
 //! ```
 
 mod body;
+pub mod capacity;
 mod choice;
 mod collect;
 mod config;
