@@ -123,6 +123,11 @@ doc *flags:
 bench-client *flags:
     {{ run }} vllm-bench-bench-client -- "$@"
 
+# Search the simulator's capacity and hold it against the one computed from its cost model (minutes; `--over concurrency` for users)
+[group('develop')]
+bench-capacity *flags:
+    cargo run --quiet --profile {{ profile }} --package vllm-bench-runner --example bench-capacity -- "$@"
+
 # Open made-up pages, and the report given, in a headless Chromium: all drawn, no error, nothing loaded
 [group('develop')]
 browser-test *report:
