@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Do not: the run begins seconds sooner, and has no error bar of its own.
     #[arg(long, overrides_with = "calibrate")]
     pub no_calibrate: bool,
+    /// Exit with 4 when a line of the verdict fails.
+    #[arg(long)]
+    pub strict: bool,
     /// One event a line as JSON on standard output.
     #[arg(long)]
     pub json: bool,

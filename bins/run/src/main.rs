@@ -7,6 +7,7 @@ mod show;
 use std::process::ExitCode;
 
 use vllm_bench_cli::{Exit, Variables, exit_with, on_interrupt};
+use vllm_bench_record::CheckStatus;
 use vllm_bench_runner::{
     ApiKey, Problem, RunError, RunOptions, Scenario, StopHandle, TruthCommand, TruthRole, execute,
     preflight,
@@ -44,7 +45,11 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     show.ready(&ready)?;
     let outcome = execute(ready, &stop, |event| show.event(&event)).map_err(with_exit)?;
     show.outcome(&outcome)?;
-    Ok(if stop.is_stopped() { Exit::Interrupted } else { Exit::Success })
+    Ok(match outcome.verdict.status() {
+        _ if stop.is_stopped() => Exit::Interrupted,
+        CheckStatus::Fail if args.strict => Exit::Verdict,
+        _ => Exit::Success,
+    })
 }
 
 fn with_exit(error: RunError) -> anyhow::Error {

@@ -2,8 +2,8 @@
 
 use vllm_bench_cli::progress::{Progress, Stage};
 use vllm_bench_cli::{note, print, style};
-use vllm_bench_record::Phase;
-use vllm_bench_runner::{Narrator, Ready, RunEvent, RunOutcome, Said, brief_table};
+use vllm_bench_record::{CheckStatus, Phase};
+use vllm_bench_runner::{Narrator, Ready, RunEvent, RunOutcome, Said, brief_table, verdict_text};
 
 use crate::cli::Args;
 
@@ -78,8 +78,18 @@ impl Show {
             .map(|(_, figures)| figures.clone())
             .collect();
         let dir = outcome.run_dir.path().display();
-        let text =
-            format!("\n{}\n  {dir}\n  next: vllm-bench-report {dir}\n", brief_table(&measured));
+        // Where it goes decides whether it is painted.
+        let paint = if self.json { style::stderr() } else { style::stdout() };
+        let verdict = verdict_text(&outcome.verdict, |status, text| match status {
+            CheckStatus::Pass => paint.green(text),
+            CheckStatus::Unknown => paint.dim(text),
+            CheckStatus::Warn => paint.yellow(text),
+            CheckStatus::Fail => paint.red(text),
+        });
+        let text = format!(
+            "\n{}\n{verdict}\n  {dir}\n  next: vllm-bench-report {dir}\n",
+            brief_table(&measured)
+        );
         if self.json {
             if !self.quiet {
                 note(text.trim_end());

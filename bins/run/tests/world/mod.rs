@@ -1,5 +1,7 @@
 //! A simulated server, a corpus, a scenario, and the command.
 
+#![allow(dead_code, reason = "every test file uses its part")]
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
