@@ -1,21 +1,21 @@
 //! What quickstart shows while it works, on standard error.
 
-use vllm_bench_cli::progress::{Progress, Stage};
-use vllm_bench_cli::{note, style};
+use vllm_bench_cli::progress::{Lines, Progress, Stage};
+use vllm_bench_cli::{note, warn};
 use vllm_bench_runner::{Narrator, RunEvent, Said};
 
 /// Shows steps and the run's events.
 pub(crate) struct Show {
     quiet: bool,
     progress: Progress,
+    lines: Lines,
     narrator: Narrator,
-    stage: Option<Stage>,
 }
 
 impl Show {
     pub(crate) fn new(quiet: bool) -> Self {
-        let (progress, narrator) = (Progress::new(quiet), Narrator::default());
-        Self { quiet, progress, narrator, stage: None }
+        let progress = Progress::new(quiet);
+        Self { quiet, progress, lines: Lines::new(progress), narrator: Narrator::default() }
     }
 
     /// A line of its own.
@@ -33,22 +33,11 @@ impl Show {
     /// One event of the run.
     pub(crate) fn event(&mut self, event: &RunEvent) {
         match self.narrator.say(event) {
-            Some(Said::Begin { label, total }) => {
-                self.stage = Some(self.progress.stage(label, total));
-            }
-            Some(Said::Update { done, text }) => {
-                if let Some(stage) = &mut self.stage {
-                    stage.set(done, &text);
-                }
-            }
-            Some(Said::End { text }) => {
-                if let Some(stage) = self.stage.take() {
-                    stage.finish(&text);
-                }
-            }
-            Some(Said::Warning(text)) => {
-                note(format_args!("{} {text}", style::stderr().yellow("warning:")));
-            }
+            Some(Said::Begin { label, total }) => self.lines.begin(label, total),
+            Some(Said::Update { done, text }) => self.lines.update(done, &text),
+            Some(Said::End { text }) => self.lines.end(&text),
+            Some(Said::Note(text)) if !self.quiet => note(text),
+            Some(Said::Warning(text)) => warn(text),
             _ => {}
         }
     }

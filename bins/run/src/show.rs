@@ -1,7 +1,7 @@
 //! What a run shows: lines and a table for people on standard error, events for scripts on standard output.
 
-use vllm_bench_cli::progress::{Progress, Stage};
-use vllm_bench_cli::{note, print, style};
+use vllm_bench_cli::progress::Lines;
+use vllm_bench_cli::{note, print, style, warn};
 use vllm_bench_record::{CheckStatus, Phase};
 use vllm_bench_runner::{Narrator, Ready, RunEvent, RunOutcome, Said, brief_table, verdict_text};
 
@@ -11,9 +11,8 @@ use crate::cli::Args;
 pub(crate) struct Show {
     json: bool,
     quiet: bool,
-    progress: Progress,
+    lines: Lines,
     narrator: Narrator,
-    stage: Option<Stage>,
 }
 
 impl Show {
@@ -21,9 +20,8 @@ impl Show {
         Self {
             json: args.json,
             quiet: args.common.quiet,
-            progress: args.common.progress(),
+            lines: Lines::new(args.common.progress()),
             narrator: Narrator::default(),
-            stage: None,
         }
     }
 
@@ -49,22 +47,11 @@ impl Show {
             }
         }
         match self.narrator.say(event) {
-            Some(Said::Begin { label, total }) => {
-                self.stage = Some(self.progress.stage(label, total));
-            }
-            Some(Said::Update { done, text }) => {
-                if let Some(stage) = &mut self.stage {
-                    stage.set(done, &text);
-                }
-            }
-            Some(Said::End { text }) => {
-                if let Some(stage) = self.stage.take() {
-                    stage.finish(&text);
-                }
-            }
-            Some(Said::Warning(text)) => {
-                note(format_args!("{} {text}", style::stderr().yellow("warning:")));
-            }
+            Some(Said::Begin { label, total }) => self.lines.begin(label, total),
+            Some(Said::Update { done, text }) => self.lines.update(done, &text),
+            Some(Said::End { text }) => self.lines.end(&text),
+            Some(Said::Note(text)) if !self.quiet => note(text),
+            Some(Said::Warning(text)) => warn(text),
             _ => {}
         }
     }

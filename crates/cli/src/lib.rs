@@ -46,6 +46,6 @@ pub use common::Common;
 pub use error::describe;
 pub use exit::{Exit, OrExit, exit_with};
 pub use interrupt::on_interrupt;
-pub use output::{note, print};
+pub use output::{note, print, warn};
 pub use suggest::nearest;
 pub use variables::Variables;

@@ -6,7 +6,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use crate::progress;
+use crate::{progress, style};
 
 /// Writes results to standard output.
 ///
@@ -33,6 +33,11 @@ pub fn note(text: impl fmt::Display) {
     progress::suspended(|| {
         let _ = io::stderr().lock().write_all(line.as_bytes());
     });
+}
+
+/// [`note`] of what must not be overlooked.
+pub fn warn(text: impl fmt::Display) {
+    note(format_args!("{} {text}", style::stderr().yellow("warning:")));
 }
 
 /// Standard output was closed by its reader.

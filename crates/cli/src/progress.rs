@@ -107,6 +107,39 @@ impl Stage {
     }
 }
 
+/// Work that goes stage after stage: what begins, moves and ends is the one under way.
+#[derive(Debug)]
+pub struct Lines {
+    progress: Progress,
+    stage: Option<Stage>,
+}
+
+impl Lines {
+    /// Shown by `progress`.
+    pub const fn new(progress: Progress) -> Self {
+        Self { progress, stage: None }
+    }
+
+    /// A stage begins; the one before it, if it had no end, leaves nothing.
+    pub fn begin(&mut self, label: impl Into<String>, total: Option<u64>) {
+        self.stage = Some(self.progress.stage(label, total));
+    }
+
+    /// [`Stage::set`] of the one under way.
+    pub fn update(&mut self, done: u64, text: &str) {
+        if let Some(stage) = &mut self.stage {
+            stage.set(done, text);
+        }
+    }
+
+    /// [`Stage::finish`] of the one under way.
+    pub fn end(&mut self, text: &str) {
+        if let Some(stage) = self.stage.take() {
+            stage.finish(text);
+        }
+    }
+}
+
 fn line(label: &str, done: Option<(u64, Option<u64>)>, text: &str) -> String {
     match done {
         Some((done, Some(total))) => format!("  {label:<12} {done}/{total}  {text}"),
@@ -133,6 +166,18 @@ mod tests {
         );
         assert_eq!(line("reading", Some((57, None)), ""), "  reading      57  ");
         assert_eq!(line("cc 8", None, "80 requests in 27 s"), "  cc 8         80 requests in 27 s");
+    }
+
+    #[test]
+    fn a_stage_begins_and_ends_once() {
+        let mut lines = Lines::new(Progress::new(true));
+        lines.update(1, "before any begins, nothing");
+        lines.begin("cc 8", Some(3));
+        lines.update(2, "");
+        assert!(lines.stage.is_some());
+        lines.end("done");
+        assert!(lines.stage.is_none());
+        lines.end("nothing under way");
     }
 
     #[test]
