@@ -19,13 +19,16 @@ use vllm_bench_record::{
 use crate::config::{ClientConfig, Timeouts};
 use crate::connection::{Connection, Connector, Exchange, Part};
 use crate::observe::{Observer, cut};
+use crate::plan::PreparedRequest;
 use crate::stop::LocalStop;
 use crate::target::Target;
 
 /// A request as it goes out, with what the record needs to know of it.
 pub(crate) struct Outgoing {
+    /// Its place in the stage's source, from 0.
+    pub index: u64,
     pub request: Request<Full<Bytes>>,
-    pub prepared: crate::plan::PreparedRequest,
+    pub prepared: PreparedRequest,
 }
 
 /// One user of a stage.
@@ -38,6 +41,8 @@ pub(crate) struct Client {
     pub slot: usize,
     /// Its number in the stage.
     pub user: u32,
+    /// The server it sends to: an index into the targets.
+    pub server: usize,
     pub stage_index: u32,
     pub connection: Option<Connection>,
 }
@@ -51,12 +56,8 @@ enum End {
 }
 
 impl Client {
-    fn server_index(&self) -> usize {
-        self.user as usize % self.config.targets.len()
-    }
-
     pub(crate) fn target(&self) -> &Target {
-        &self.config.targets[self.server_index()]
+        &self.config.targets[self.server]
     }
 
     /// Opens the connection ahead of use. A failure is left for the request to tell.
@@ -76,8 +77,20 @@ impl Client {
         }
     }
 
-    /// Sends one request and watches its answer; whatever happens is in the record.
-    /// `tokens` hears of arriving tokens.
+    /// Whether its connection can carry a request. One that the server closed is dropped.
+    pub(crate) async fn is_usable(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let usable = connection.is_usable().await;
+        if !usable {
+            self.connection = None;
+        }
+        usable
+    }
+
+    /// Sends one request, never before it is due, and watches its answer; whatever
+    /// happens is in the record. `tokens` hears of arriving tokens. With an open
+    /// connection the first poll sends: all that can be done before is done, and what is
+    /// left of the time until `scheduled_at` is spent in a spin.
     pub(crate) async fn request(
         &mut self,
         outgoing: Outgoing,
@@ -85,11 +98,20 @@ impl Client {
         tokens: impl Fn(u32),
     ) -> RequestRecord {
         let mut record = self.blank(&outgoing, scheduled_at);
-        let mut connection = match self.ready_connection(&mut record).await {
-            Ok(connection) => connection,
-            Err(failure) => {
+        let stop = Rc::clone(&self.stop);
+        let slot = self.slot;
+        let ready = tokio::select! {
+            biased;
+            ready = self.ready_connection(&mut record) => Some(ready),
+            () = stop.stopped(slot) => None,
+        };
+        let mut connection = match ready {
+            Some(Ok(connection)) => connection,
+            ended => {
                 record.finished_at = Some(self.clock.now());
-                record.outcome = Outcome::Failed(failure);
+                if let Some(Err(failure)) = ended {
+                    record.outcome = Outcome::Failed(failure);
+                }
                 return record;
             }
         };
@@ -102,7 +124,11 @@ impl Client {
         if connection.gate().tracked().is_some() {
             observer.track_offsets();
         }
-        let exchange = connection.send(self.addressed(outgoing.request));
+        let request = self.addressed(outgoing.request);
+        while self.clock.now() < scheduled_at {
+            std::hint::spin_loop();
+        }
+        let exchange = connection.send(request);
         let end = self.watch(exchange, &mut observer, &mut record, tokens).await;
         let gate = connection.gate();
         record.sent_at = gate.first_write();
@@ -154,12 +180,8 @@ impl Client {
         tokens: impl Fn(u32),
     ) -> End {
         let mut limits = Limits::new(self.config.timeouts, self.clock.now(), self.clock);
-        let mut registered = false;
         poll_fn(|cx| {
-            if !registered {
-                self.stop.register(self.slot, cx);
-                registered = true;
-            }
+            self.stop.register(self.slot, cx);
             if self.stop.is_stopped() {
                 return Poll::Ready(End::Cancelled);
             }
@@ -205,7 +227,7 @@ impl Client {
 
     /// The request as this user's server wants it; it was written for the first server.
     fn addressed(&self, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
-        if self.server_index() > 0 {
+        if self.server > 0 {
             let target = self.target();
             if let Ok(host) = target.authority().parse() {
                 request.headers_mut().insert(HOST, host);
@@ -232,36 +254,56 @@ impl Client {
     }
 
     fn blank(&self, outgoing: &Outgoing, scheduled_at: Timestamp) -> RequestRecord {
-        let prepared = &outgoing.prepared;
-        RequestRecord {
-            request_id: prepared.request_id.clone(),
-            stage_index: self.stage_index,
-            server_index: self.server_index() as u32,
-            user: self.user,
-            session: prepared.session,
-            turn: prepared.turn,
-            prompt_id: prepared.prompt_id.clone(),
-            corpus_prompt_tokens: prepared.prompt_tokens,
-            max_tokens: prepared.max_tokens,
-            scheduled_at,
-            sent_at: None,
-            written_at: None,
-            headers_at: None,
-            chunks: Vec::new(),
-            finished_at: None,
-            connect: None,
-            outcome: Outcome::Cancelled,
-            http_status: None,
-            prompt_tokens: None,
-            output_tokens: None,
-            chunk_token_source: ChunkTokenSource::Assumed,
-            cached_tokens: None,
-            finish_reason: None,
-            server: None,
-            model: None,
-            answer: None,
-            reasoning: None,
-        }
+        let (server, user) = (self.server as u32, self.user);
+        blank(&outgoing.prepared, self.stage_index, server, user, scheduled_at)
+    }
+}
+
+/// The row of a request that came due and was not sent, because nothing more was to be.
+pub(crate) fn never_sent(
+    prepared: &PreparedRequest,
+    stage_index: u32,
+    server: u32,
+    scheduled_at: Timestamp,
+) -> RequestRecord {
+    blank(prepared, stage_index, server, 0, scheduled_at)
+}
+
+fn blank(
+    prepared: &PreparedRequest,
+    stage_index: u32,
+    server: u32,
+    user: u32,
+    scheduled_at: Timestamp,
+) -> RequestRecord {
+    RequestRecord {
+        request_id: prepared.request_id.clone(),
+        stage_index: stage_index,
+        server_index: server,
+        user,
+        session: prepared.session,
+        turn: prepared.turn,
+        prompt_id: prepared.prompt_id.clone(),
+        corpus_prompt_tokens: prepared.prompt_tokens,
+        max_tokens: prepared.max_tokens,
+        scheduled_at,
+        sent_at: None,
+        written_at: None,
+        headers_at: None,
+        chunks: Vec::new(),
+        finished_at: None,
+        connect: None,
+        outcome: Outcome::Cancelled,
+        http_status: None,
+        prompt_tokens: None,
+        output_tokens: None,
+        chunk_token_source: ChunkTokenSource::Assumed,
+        cached_tokens: None,
+        finish_reason: None,
+        server: None,
+        model: None,
+        answer: None,
+        reasoning: None,
     }
 }
 

@@ -37,6 +37,24 @@ pub enum LoadError {
     /// The plan itself is impossible.
     #[error("load plan: {0}")]
     Plan(String),
+    /// A request of an open loop does not say when it is due.
+    #[error("request {request_id}: an open loop sends by the schedule, and it has no due time")]
+    NotScheduled {
+        /// The request.
+        request_id: String,
+    },
+    /// A request of an open loop is due before the one ahead of it.
+    #[error(
+        "request {request_id}: due {due:?} into the stage, earlier than the one before it ({before:?})"
+    )]
+    Unordered {
+        /// The request.
+        request_id: String,
+        /// When it is due.
+        due: std::time::Duration,
+        /// When the one before it is.
+        before: std::time::Duration,
+    },
     /// Packets may not be captured.
     #[error(
         "capturing packets needs the capability NET_RAW: setcap cap_net_raw+ep PROGRAM, or docker run --cap-add NET_RAW"

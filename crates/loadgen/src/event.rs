@@ -7,7 +7,7 @@ use vllm_bench_record::{RequestRecord, Timestamp};
 #[non_exhaustive]
 pub enum LoadEvent {
     /// Connections are open (or found impossible, which the requests will tell);
-    /// users start now.
+    /// the load starts now.
     StageStarted {
         /// Start of the stage.
         at: Timestamp,
@@ -28,6 +28,9 @@ pub enum LoadEvent {
 /// Counts so far in this stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Live {
+    /// Requests that have come due: those ended, those in flight and, in an open loop, those
+    /// that wait for a free slot, as far as they are prepared.
+    pub due: u64,
     /// Requests sent and not yet ended.
     pub in_flight: u32,
     /// Requests ended.

@@ -5,30 +5,27 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
-};
-use hyper::{HeaderMap, Method, Request};
-use tokio::sync::watch;
-use vllm_bench_record::{CaptureInfo, RunClock, StageEnd, Timestamp};
+use tokio::sync::{Semaphore, watch};
+use vllm_bench_record::{CaptureInfo, ClientCpu, RunClock, StageEnd, Timestamp};
 
 use crate::capture::Capture;
-use crate::client::Outgoing;
+use crate::client::{Outgoing, never_sent};
 use crate::config::{Arrivals, ClientConfig};
 use crate::connection::ConnectorParts;
+use crate::cpu;
 use crate::error::LoadError;
 use crate::event::{Live, LoadEvent};
+use crate::feeder::{Fed, Feeder, Pace};
 use crate::kernel_clock::{KeepStamping, REFRESH, WallMap};
 use crate::plan::{Load, PreparedRequest, Stage};
-use crate::stop::StopHandle;
-use crate::worker::{Counters, Message, Worker};
+use crate::stop::{Signal, StopHandle};
+use crate::template::Template;
+use crate::worker::{Counters, Ended, Message, Worker};
 
 /// How a stage went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageReport {
-    /// When its users started.
+    /// When its users started; what the schedule of an open loop counts from.
     pub started_at: Timestamp,
     /// When its last request had ended.
     pub finished_at: Timestamp,
@@ -38,19 +35,35 @@ pub struct StageReport {
     pub workers: u32,
     /// What the capture saw; `None` without [`Arrivals::Capture`].
     pub capture: Option<CaptureInfo>,
-    /// Requests that were taken from the source and not sent.
+    /// CPU time of the threads that made the load, from the start; `None` where the system
+    /// does not tell.
+    pub cpu: Option<ClientCpu>,
+    /// Requests of an open loop that had to wait for a slot under `max_in_flight`.
+    pub capped: u64,
+    /// What it had to do without, a line each.
+    pub degraded: Vec<String>,
+    /// Requests that were taken from the source and neither sent nor, in an open loop, due.
     pub unsent: Vec<PreparedRequest>,
 }
 
 /// How often [`LoadEvent::Tick`] is said.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Requests kept ready ahead of the users.
+/// Requests kept ready ahead of the users; in an open loop, of each worker.
 const READY_REQUESTS: usize = 256;
 
-/// Runs `stage`: opens its connections, lets its users send `requests` (each
-/// once, in order), and returns when the last answer has ended. Blocks; events
-/// are said in this thread, the load is made in others.
+/// From all being ready to the start of an open loop: its threads are told and wait for
+/// their first instant.
+const START_LEAD: Duration = Duration::from_millis(5);
+
+/// Runs `stage`: opens its connections, sends `requests` (each once, in order)
+/// as its users are free or, in an open loop, as they come due, and returns when
+/// the last answer has ended. Blocks; events are said in this thread, the load is
+/// made in others.
+///
+/// In an open loop each request leaves at the stage's start plus its `due` and its record's
+/// `scheduled_at` is that instant, however late it left. When nothing more is to be sent
+/// ([`StopHandle`]), those that had come due are records too, `Cancelled` and never sent.
 ///
 /// # Errors
 /// Only what makes the stage impossible; what the server does is in the records.
@@ -79,32 +92,51 @@ where
     let tracker = capture.as_ref().map(Capture::tracker);
     let connector = ConnectorParts::new(config, clock, wall.clone(), tracker)?;
     let cpus = thread::available_parallelism().map_or(1, |n| n.get());
-    let Load::Closed { concurrency } = stage.load else {
-        return Err(LoadError::Plan("an open loop cannot be run yet".into()));
+    let most = match stage.load {
+        Load::Closed { concurrency } => concurrency as usize,
+        Load::Open { .. } => usize::MAX,
     };
-    let workers = config.workers.map_or(cpus, |n| n.get()).min(concurrency as usize);
+    let workers = config.workers.map_or(cpus, |n| n.get()).min(most);
+    let (cap, pace) = match stage.load {
+        Load::Closed { .. } => (None, None),
+        Load::Open { max_in_flight, .. } => (
+            max_in_flight.map(|n| Arc::new(Semaphore::new(n as usize))),
+            Some(Pace::new(clock, stage.until.duration)),
+        ),
+    };
+    stop.begin_stage();
     let runtimes = (0..workers)
         .map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
         .collect::<Result<Vec<_>, _>>()
         .map_err(LoadError::Worker)?;
 
     let limit = stage.max_requests().unwrap_or(u64::MAX);
-    let mut source = requests.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
-    let (queue_tx, queue) = async_channel::bounded((2 * concurrency as usize).max(READY_REQUESTS));
+    let source = requests.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX));
+    let (senders, queues): (Vec<_>, Vec<_>) = match stage.load {
+        Load::Closed { concurrency } => {
+            vec![async_channel::bounded((2 * concurrency as usize).max(READY_REQUESTS))]
+        }
+        Load::Open { .. } => (0..workers).map(|_| async_channel::bounded(READY_REQUESTS)).collect(),
+    }
+    .into_iter()
+    .unzip();
     let (messages, inbox) = mpsc::channel();
     let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
 
     thread::scope(|scope| {
         // Whatever happens below, no thread is left waiting for a start or a request.
-        let release = Release { queue: queue.clone(), start: watch::Sender::new(None), stop };
+        let release = Release { queues: &queues, start: watch::Sender::new(None), stop };
         for (index, runtime) in runtimes.into_iter().enumerate() {
             let worker = Worker {
                 config: config.clone(),
                 connector: connector.clone(),
                 clock,
                 stage,
-                users: (index as u32..concurrency).step_by(workers).collect(),
-                queue: queue.clone(),
+                index: index as u32,
+                workers: workers as u32,
+                users: (index as u32..stage.load.connections()).step_by(workers).collect(),
+                queue: queues[index % queues.len()].clone(),
+                cap: cap.clone(),
                 start: release.start.subscribe(),
                 stop: stop.subscribe(),
                 messages: messages.clone(),
@@ -115,46 +147,30 @@ where
                 .spawn_scoped(scope, move || worker.run(&runtime))
                 .map_err(LoadError::Worker)?;
         }
-        drop(messages);
-        let template = &template;
+        let feeder =
+            Feeder { template: &template, queues: senders, messages, stop, pace: pace.as_ref() };
         let feeder = thread::Builder::new()
             .name("load-feed".into())
-            .spawn_scoped(scope, move || {
-                let mut unsent = Vec::new();
-                for prepared in source.by_ref() {
-                    let outgoing = template.outgoing(prepared);
-                    if let Err(closed) = queue_tx.send_blocking(outgoing) {
-                        unsent.push(closed.0.prepared);
-                        break;
-                    }
-                }
-                unsent
-            })
+            .spawn_scoped(scope, move || feeder.run(source))
             .map_err(LoadError::Worker)?;
 
-        let mut conduct =
-            Conduct { ready: 0, connections: 0, done: 0, by_duration: false, finished: 0 };
+        let mut conduct = Conduct::default();
         let mut started_at = Timestamp::ZERO;
         let mut refreshed = Instant::now();
         let mut ticked = Instant::now();
         let mut finished_at = Timestamp::ZERO;
-        while conduct.done < workers {
+        while conduct.done.len() < workers {
             if let Some(wall) = wall.as_ref().filter(|_| refreshed.elapsed() >= REFRESH) {
                 wall.refresh();
                 refreshed = Instant::now();
             }
             match inbox.recv_timeout(TICK.min(REFRESH)) {
-                Ok(Message::Ready { connections }) => {
+                Ok(Message::Fed) => conduct.fed = true,
+                Ok(Message::Ready { connections, degraded }) => {
                     conduct.ready += 1;
                     conduct.connections += connections;
-                    if conduct.ready == workers {
-                        started_at = clock.now();
-                        finished_at = started_at;
-                        on_event(LoadEvent::StageStarted {
-                            at: started_at,
-                            connections: conduct.connections,
-                        });
-                        release.start.send_replace(Some(started_at));
+                    if let Some(line) = degraded.filter(|l| !conduct.degraded.contains(l)) {
+                        conduct.degraded.push(line);
                     }
                 }
                 Ok(Message::Finished(mut record)) => {
@@ -165,122 +181,151 @@ where
                     finished_at = finished_at.max(record.finished_at.unwrap_or_default());
                     on_event(LoadEvent::RequestFinished(record));
                 }
-                Ok(Message::Done { by_duration }) => {
-                    conduct.done += 1;
-                    conduct.by_duration |= by_duration;
+                Ok(Message::Left(outgoing)) => {
+                    conduct.left.push((outgoing.index, outgoing.prepared));
                 }
+                Ok(Message::Done(ended)) => conduct.done.push(ended),
                 Err(RecvTimeoutError::Timeout) => {}
                 // Every worker says Done unless it died of a bug.
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            // An open loop's first request must not be late because it is not prepared.
+            let prepared = conduct.fed || pace.is_none();
+            if !conduct.started && conduct.ready == workers && prepared {
+                conduct.started = true;
+                started_at = clock.now();
+                if let Some(pace) = &pace {
+                    started_at = started_at + START_LEAD;
+                    let _ = pace.start.set(started_at);
+                }
+                finished_at = started_at;
+                release.start.send_replace(Some(started_at));
+                on_event(LoadEvent::StageStarted {
+                    at: started_at,
+                    connections: conduct.connections,
+                });
+            }
             if ticked.elapsed() >= TICK {
                 ticked = Instant::now();
-                on_event(LoadEvent::Tick(total(&counters)));
-                if stop.is_stopped() {
-                    queue.close();
+                on_event(LoadEvent::Tick(conduct.live(&counters, pace.as_ref())));
+                if stop.signal() != Signal::Go {
+                    release.close();
                 }
             }
         }
-        queue.close();
-        let mut unsent: Vec<PreparedRequest> = Vec::new();
-        while let Ok(outgoing) = queue.try_recv() {
-            unsent.push(outgoing.prepared);
+        release.close();
+        let mut fed = feeder.join().unwrap_or_default();
+        let mut left = std::mem::take(&mut conduct.left);
+        left.append(&mut fed.left);
+        for queue in &queues {
+            while let Ok(outgoing) = queue.try_recv() {
+                left.push((outgoing.index, outgoing.prepared));
+            }
         }
-        unsent.extend(feeder.join().unwrap_or_default());
+        left.sort_unstable_by_key(|(index, _)| *index);
+        let ended = conduct.end(&stage, &fed, left.is_empty(), stop.signal());
+        let mut unsent = Vec::new();
+        for (index, prepared) in left {
+            let due = prepared
+                .due
+                .filter(|_| pace.as_ref().is_some_and(|pace| pace.was_due(&prepared, stop)));
+            match due {
+                Some(due) => {
+                    let server = index % config.targets.len() as u64;
+                    let record =
+                        never_sent(&prepared, stage.index, server as u32, started_at + due);
+                    on_event(LoadEvent::RequestFinished(Box::new(record)));
+                }
+                None => unsent.push(prepared),
+            }
+        }
+        unsent.extend(fed.beyond);
         on_event(LoadEvent::StageFinished { at: finished_at });
-        let ended = if stop.is_stopped() {
-            StageEnd::Interrupted
-        } else if conduct.by_duration {
-            StageEnd::Duration
-        } else if stage.max_requests() == Some(conduct.finished) {
-            StageEnd::Requests
-        } else {
-            StageEnd::Prompts
-        };
-        let capture = capture.as_ref().map(Capture::report);
-        Ok(StageReport { started_at, finished_at, ended, workers: workers as u32, capture, unsent })
+        if let Some(fault) = fed.fault {
+            return Err(fault);
+        }
+        let times: Vec<_> = conduct.done.iter().map(|ended| ended.cpu).collect();
+        Ok(StageReport {
+            started_at,
+            finished_at,
+            ended,
+            workers: workers as u32,
+            capture: capture.as_ref().map(Capture::report),
+            cpu: cpu::total(&times, finished_at.since(started_at)),
+            capped: conduct.done.iter().map(|ended| ended.capped).sum(),
+            degraded: conduct.degraded,
+            unsent,
+        })
     })
 }
 
 /// What has been heard of the workers.
+#[derive(Default)]
 struct Conduct {
+    fed: bool,
     ready: usize,
     connections: u32,
-    done: usize,
-    by_duration: bool,
+    degraded: Vec<String>,
+    started: bool,
+    done: Vec<Ended>,
     finished: u64,
+    due: u64,
+    left: Vec<(u64, PreparedRequest)>,
 }
 
-fn total(counters: &[Arc<Counters>]) -> Live {
-    counters.iter().map(|c| c.read()).fold(Live::default(), |a, b| Live {
-        in_flight: a.in_flight + b.in_flight,
-        finished: a.finished + b.finished,
-        tokens: a.tokens + b.tokens,
-    })
+impl Conduct {
+    fn live(&mut self, counters: &[Arc<Counters>], pace: Option<&Pace>) -> Live {
+        let mut live = counters.iter().map(|c| c.read()).fold(Live::default(), |a, b| Live {
+            due: 0,
+            in_flight: a.in_flight + b.in_flight,
+            finished: a.finished + b.finished,
+            tokens: a.tokens + b.tokens,
+        });
+        self.due += pace.map_or(0, Pace::newly_due);
+        live.due = self.due.max(live.finished + u64::from(live.in_flight));
+        live
+    }
+
+    /// Why the stage ended; `all_sent`: nothing that was drawn is left.
+    fn end(&self, stage: &Stage, fed: &Fed, all_sent: bool, signal: Signal) -> StageEnd {
+        let users_by_duration = self.done.iter().any(|ended| ended.by_duration);
+        let drawn = (fed.exhausted || fed.beyond.is_some()) && all_sent;
+        let open = matches!(stage.load, Load::Open { .. });
+        match signal {
+            Signal::Stop(_) => StageEnd::Interrupted,
+            _ if stage.max_requests() == Some(self.finished) => StageEnd::Requests,
+            // Told to end when there was nothing more to send, it ends for that reason.
+            Signal::End(_) if !drawn && !users_by_duration => StageEnd::Precise,
+            _ if users_by_duration || fed.beyond.is_some() => StageEnd::Duration,
+            // An open loop without a number of requests is its schedule.
+            _ if open && stage.until.requests.is_none() => StageEnd::Requests,
+            _ => StageEnd::Prompts,
+        }
+    }
 }
 
 /// Lets the threads end when the stage is left, by an error or a panic too: the
 /// scope waits for them. Dropped, the start's sender ends the wait for a start.
 struct Release<'a> {
-    queue: async_channel::Receiver<Outgoing>,
+    queues: &'a [async_channel::Receiver<Outgoing>],
     start: watch::Sender<Option<Timestamp>>,
     stop: &'a StopHandle,
 }
 
+impl Release<'_> {
+    /// Nothing more goes into the queues.
+    fn close(&self) {
+        for queue in self.queues {
+            queue.close();
+        }
+    }
+}
+
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        self.queue.close();
+        self.close();
         if thread::panicking() {
             self.stop.stop();
         }
-    }
-}
-
-/// The part of every request that is the same.
-struct Template {
-    headers: HeaderMap,
-    path: String,
-}
-
-impl Template {
-    fn new(config: &ClientConfig) -> Result<Self, LoadError> {
-        let target = &config.targets[0];
-        let mut headers = HeaderMap::new();
-        let value = |name: &str, value: &str| {
-            HeaderValue::from_str(value).map_err(|_| LoadError::Header {
-                name: name.into(),
-                reason: "the value has characters that a header cannot carry".into(),
-            })
-        };
-        headers.insert(HOST, value("host", &target.authority())?);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let accept = if config.stream { "text/event-stream" } else { "application/json" };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        let agent = concat!("vllm-bench/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if let Some(key) = &config.api_key {
-            let mut bearer = value("authorization", &format!("Bearer {}", key.expose()))?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        for (name, text) in &config.headers {
-            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                LoadError::Header { name: name.clone(), reason: "not a header name".into() }
-            })?;
-            headers.insert(parsed, value(name, text)?);
-        }
-        Ok(Self { headers, path: target.path(config.endpoint.path()) })
-    }
-
-    fn outgoing(&self, prepared: PreparedRequest) -> Outgoing {
-        let mut request = Request::new(Full::new(Bytes::clone(&prepared.body)));
-        *request.method_mut() = Method::POST;
-        // Both were checked when the target was resolved; an id is ours.
-        *request.uri_mut() = self.path.parse().unwrap_or_default();
-        *request.headers_mut() = self.headers.clone();
-        if let Ok(id) = HeaderValue::from_str(&prepared.request_id) {
-            request.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
-        }
-        Outgoing { request, prepared }
     }
 }
