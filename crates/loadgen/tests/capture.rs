@@ -154,7 +154,7 @@ fn every_event_is_exact(host: &str) {
     let (records, report) = run(&config, clock, 4, 16);
     drop(busy);
     assert_eq!(records.len(), 16);
-    let mut chunks = 0;
+    let (mut chunks, mut prompt) = (0, 0);
     for record in &records {
         assert_eq!(record.outcome, Outcome::Completed);
         let writes = &writes.lock().unwrap()[&record.request_id];
@@ -165,11 +165,11 @@ fn every_event_is_exact(host: &str) {
             assert!(!chunk.coalesced, "event {n} is exact");
             let read = chunk.at + chunk.client_lag.expect("the kernel stamped it");
             assert!(
-                *before - OFFSET <= chunk.at && chunk.at <= *after + OFFSET,
+                *before - OFFSET <= chunk.at && chunk.at <= read,
                 "event {n}: written {before:?} to {after:?}, arrived {:?}, read {read:?}",
                 chunk.at
             );
-            assert!(chunk.at <= read);
+            prompt += u64::from(chunk.at <= *after + OFFSET);
         }
         let instants =
             [record.sent_at, record.headers_at, record.first_token_at(), record.last_token_at()];
@@ -177,6 +177,9 @@ fn every_event_is_exact(host: &str) {
         assert!(record.finished_at >= record.last_token_at());
         assert!(record.finished_at <= writes.last().map(|w| w.1 + Duration::from_secs(1)));
     }
+    // A write can return before its segment leaves (no room in the congestion
+    // window until an acknowledgement comes). Mostly it does not.
+    assert!(prompt > chunks / 2, "{prompt} of {chunks} arrived with their write");
     let capture = report.capture.expect("it was asked for");
     assert_eq!((capture.resolved_chunks, capture.unresolved_chunks), (chunks, 0));
     assert!(capture.segments >= chunks / 2 && capture.lost == 0, "{capture:?}");
