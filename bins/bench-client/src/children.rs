@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use vllm_bench_bench::{TruthCommand, TruthConfig, TruthProcess, TruthRole, process};
+use vllm_bench_bench::{TruthCommand, TruthConfig, TruthProcess, TruthRole, monotonic_ns, process};
 
 use crate::role::Role;
 
@@ -52,23 +52,38 @@ pub(crate) fn start_truth(config: TruthConfig, cpu: Option<usize>) -> anyhow::Re
 const STALL: Duration = Duration::from_millis(30);
 
 /// What a child cost that has ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cost {
-    pub cpu_ns: u64,
+    /// When it was looked at, and its CPU time until then.
+    looks: Vec<(u64, u64)>,
     /// Of its last look; `None` where it was too short to look.
     pub peak_rss_bytes: Option<u64>,
 }
 
+impl Cost {
+    /// CPU time from one instant to another, both within the child's life.
+    pub(crate) fn cpu_ns_between(&self, from_ns: u64, to_ns: u64) -> Option<f64> {
+        Some(self.cpu_ns_at(to_ns)? - self.cpu_ns_at(from_ns)?)
+    }
+
+    /// On a straight line between the looks before and after.
+    fn cpu_ns_at(&self, at_ns: u64) -> Option<f64> {
+        let next = self.looks.partition_point(|look| look.0 < at_ns);
+        let (before, after) = (self.looks.get(next.checked_sub(1)?)?, self.looks.get(next)?);
+        let share = (at_ns - before.0) as f64 / (after.0 - before.0) as f64;
+        Some(before.1 as f64 + share * (after.1 - before.1) as f64)
+    }
+}
+
 /// Waits for the end of `child`; with `stalled` it is stopped half of the time.
 pub(crate) fn wait(mut child: Owned, stalled: bool, limit: Duration) -> anyhow::Result<Cost> {
-    let before = process::children_cpu_ns()?;
     let started = Instant::now();
     let mut peak_rss_bytes = None;
+    let mut looks = Vec::new();
     loop {
         if let Some(status) = child.0.try_wait()? {
             ensure!(status.success(), "the client failed: {status}");
-            let cpu_ns = process::children_cpu_ns()? - before;
-            return Ok(Cost { cpu_ns, peak_rss_bytes });
+            return Ok(Cost { looks, peak_rss_bytes });
         }
         if started.elapsed() > limit {
             bail!("the client did not end within {limit:?}");
@@ -81,8 +96,25 @@ pub(crate) fn wait(mut child: Owned, stalled: bool, limit: Duration) -> anyhow::
             kill(pid, Signal::SIGCONT)?;
             sleep(STALL);
         } else {
+            looks.extend(process::cpu_ns_of(child.id()).map(|cpu_ns| (monotonic_ns(), cpu_ns)));
             peak_rss_bytes = process::peak_rss_bytes(Some(child.id())).or(peak_rss_bytes);
             sleep(Duration::from_millis(50));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_between_looks() {
+        let looks = vec![(100, 1_000), (200, 1_000), (300, 3_000), (400, 3_500)];
+        let cost = Cost { looks, peak_rss_bytes: None };
+        for (from, to, expected) in [(150, 250, 1_000.0), (200, 400, 2_500.0), (310, 320, 50.0)] {
+            assert_eq!(cost.cpu_ns_between(from, to), Some(expected), "{from} to {to}");
+        }
+        assert_eq!(cost.cpu_ns_between(50, 200), None, "before the first look");
+        assert_eq!(cost.cpu_ns_between(150, 401), None, "after the last");
     }
 }

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use vllm_bench_bench::{TruthConfig, process};
+use anyhow::Context as _;
+use vllm_bench_bench::{TruthConfig, TruthLog, process};
 
 use crate::cell::Cell;
 use crate::children::{Cost, Owned, start_truth, wait};
@@ -46,12 +46,6 @@ impl FromStr for Peer {
     }
 }
 
-/// What a peer did in one run.
-struct Run {
-    cost: Cost,
-    tokens: u64,
-}
-
 /// What a peer costs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerCost {
@@ -60,8 +54,8 @@ pub(crate) struct PeerCost {
 }
 
 impl Peer {
-    /// CPU time a token in `cell`: the difference between the whole
-    /// load and a load of one short request, so that its start is left out.
+    /// CPU time a token in `cell`, from the first request's arrival at the server to the
+    /// last token's write: its start and its report are left out.
     pub(crate) fn cost(
         &self,
         cell: &Cell,
@@ -69,19 +63,6 @@ impl Peer {
         cpus: Cpus,
     ) -> anyhow::Result<PeerCost> {
         let tokenizer = tokenizer.context("vllm needs --peer-tokenizer DIR")?;
-        let small = Cell { streams: 1, requests_per_stream: 1, tokens: 2, ..*cell };
-        let start = self.run(&small, tokenizer, cpus)?;
-        let whole = self.run(cell, tokenizer, cpus)?;
-        let tokens = whole.tokens.saturating_sub(start.tokens);
-        ensure!(tokens > 0, "{} asked for no tokens", self.program.display());
-        let cpu_ns = whole.cost.cpu_ns.saturating_sub(start.cost.cpu_ns);
-        Ok(PeerCost {
-            cpu_per_token_ns: cpu_ns as f64 / tokens as f64,
-            peak_rss_bytes: whole.cost.peak_rss_bytes,
-        })
-    }
-
-    fn run(&self, cell: &Cell, tokenizer: &Path, cpus: Cpus) -> anyhow::Result<Run> {
         let dir = tempfile::tempdir()?;
         let config = TruthConfig { pace: cell.pace, ..TruthConfig::default() };
         let truth = start_truth(config, cpus.server())?;
@@ -98,7 +79,19 @@ impl Peer {
             let tail: Vec<&str> = said.lines().rev().take(5).collect();
             format!("{}: {}", self.program.display(), tail.join(" / "))
         })?;
-        Ok(Run { cost, tokens: truth.finish()?.tokens() })
+        self.per_token(&cost, &truth.finish()?)
+    }
+
+    fn per_token(&self, cost: &Cost, truth: &TruthLog) -> anyhow::Result<PeerCost> {
+        let tokens = truth.tokens();
+        let first = truth.requests.iter().map(|request| request.arrival_ns).min();
+        let last = truth.requests.iter().filter_map(|request| request.writes_ns.last()).max();
+        let cpu_ns = first.zip(last).and_then(|(from, to)| cost.cpu_ns_between(from, *to));
+        let cpu_ns = cpu_ns
+            .filter(|_| tokens > 0)
+            .with_context(|| format!("{} asked for no tokens", self.program.display()))?;
+        let cpu_per_token_ns = cpu_ns / tokens as f64;
+        Ok(PeerCost { cpu_per_token_ns, peak_rss_bytes: cost.peak_rss_bytes })
     }
 
     fn arguments(&self, cell: &Cell, addr: &str, tokenizer: &Path) -> Vec<String> {
