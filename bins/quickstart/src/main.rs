@@ -10,7 +10,7 @@ mod steps;
 use std::path::Path;
 use std::process::ExitCode;
 
-use vllm_bench_cli::{Exit, on_interrupt, print};
+use vllm_bench_cli::{Exit, on_interrupt, print, raise_open_files};
 use vllm_bench_runner::{
     RunOptions, Scenario, StopHandle, TruthCommand, TruthRole, execute, preflight,
 };
@@ -33,6 +33,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     let stop = StopHandle::new();
     let stopper = stop.clone();
     on_interrupt(move || stopper.stop())?;
+    raise_open_files();
 
     std::fs::create_dir_all(&args.out)?;
     let server = steps::start_simulator()?;

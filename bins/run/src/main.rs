@@ -6,7 +6,7 @@ mod show;
 
 use std::process::ExitCode;
 
-use vllm_bench_cli::{Exit, Variables, exit_with, on_interrupt};
+use vllm_bench_cli::{Exit, Variables, exit_with, on_interrupt, raise_open_files};
 use vllm_bench_record::CheckStatus;
 use vllm_bench_runner::{
     ApiKey, Problem, RunError, RunOptions, Scenario, StopHandle, TruthCommand, TruthRole, execute,
@@ -39,6 +39,7 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     let stop = StopHandle::new();
     let stopper = stop.clone();
     on_interrupt(move || stopper.stop())?;
+    raise_open_files();
 
     let mut show = Show::new(&args);
     let ready = preflight(scenario, options).map_err(with_exit)?;

@@ -4,7 +4,8 @@
 //! [`run_stage`], which says [`LoadEvent`]s: each request ends as one
 //! [`RequestRecord`](vllm_bench_record::RequestRecord), whatever became of it.
 //! No other crate of the project is needed but `record` and `protocol`; see
-//! `examples/embed.rs`.
+//! `examples/embed.rs`. With [`Load::Open`] each request is sent at its
+//! [`due`](PreparedRequest::due), whatever the answers do: `examples/open_loop.rs`.
 //!
 //! ```no_run
 //! use vllm_bench_loadgen::{ClientConfig, LoadEvent, Load, PreparedRequest, Stage, StopHandle, Target, Until, run_stage};
