@@ -10,6 +10,7 @@ use crate::usage::{ServerMetrics, Usage};
 /// One event of a stream, decoded as far as measuring needs.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "nearly all are deltas, and none is to be allocated")]
 pub enum StreamEvent<'a> {
     /// `[DONE]`: the stream is whole.
     Done,

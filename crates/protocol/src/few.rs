@@ -1,8 +1,9 @@
 //! A list that mostly holds one item.
 
-use std::fmt;
+use std::iter::Chain;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::{fmt, option, slice, vec};
 
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -74,37 +75,22 @@ impl<T> DerefMut for Few<T> {
     }
 }
 
-/// The items of a [`Few`].
-#[derive(Debug)]
-pub struct IntoIter<T> {
-    one: Option<T>,
-    many: std::vec::IntoIter<T>,
-}
-
-impl<T> Iterator for IntoIter<T> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        self.one.take().or_else(|| self.many.next())
-    }
-}
-
 impl<T> IntoIterator for Few<T> {
     type Item = T;
-    type IntoIter = IntoIter<T>;
+    type IntoIter = Chain<option::IntoIter<T>, vec::IntoIter<T>>;
 
-    fn into_iter(self) -> IntoIter<T> {
+    fn into_iter(self) -> Self::IntoIter {
         let (one, many) = match self.0 {
             Items::One([item]) => (Some(item), Vec::new()),
             Items::Many(items) => (None, items),
         };
-        IntoIter { one, many: many.into_iter() }
+        one.into_iter().chain(many)
     }
 }
 
 impl<'a, T> IntoIterator for &'a Few<T> {
     type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
+    type IntoIter = slice::Iter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

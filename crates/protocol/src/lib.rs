@@ -50,7 +50,7 @@ pub use completion::{
 pub use delta::{Answer, ChoiceDelta, Delta, StreamEvent};
 pub use endpoint::{Endpoint, UnknownEndpoint};
 pub use event_parser::EventParser;
-pub use few::{Few, IntoIter};
+pub use few::Few;
 pub use message::{ChatMessage, Role};
 pub use models::{ModelCard, ModelList, ModelPermission, ServerLoad, Version};
 pub use nullable::Nullable;

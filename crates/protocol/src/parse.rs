@@ -57,8 +57,8 @@ pub fn parse_event(endpoint: Endpoint, data: &str) -> Result<StreamEvent<'_>, Pa
         return Ok(StreamEvent::Done);
     }
     Ok(match decode(endpoint, data)? {
-        Decoded::Error(error) => StreamEvent::Error(error),
-        Decoded::Delta(delta) => StreamEvent::Delta(delta),
+        Ok(delta) => StreamEvent::Delta(delta),
+        Err(error) => StreamEvent::Error(error),
     })
 }
 
@@ -67,17 +67,15 @@ pub fn parse_answer(endpoint: Endpoint, body: &[u8]) -> Result<Answer<'_>, Parse
     let text = std::str::from_utf8(body)
         .map_err(|error| ParseError::NotUtf8 { valid_up_to: error.valid_up_to() })?;
     match decode(endpoint, text)? {
-        Decoded::Error(error) => Err(ParseError::Server(error)),
-        Decoded::Delta(Delta { model, choices, usage, metrics }) => {
+        Ok(Delta { model, choices, usage, metrics }) => {
             Ok(Answer { model, choices, usage, metrics })
         }
+        Err(error) => Err(ParseError::Server(error)),
     }
 }
 
-enum Decoded<'a> {
-    Error(ApiError),
-    Delta(Delta<'a>),
-}
+/// A chunk or whole answer, or the server's error in its place.
+type Decoded<'a> = Result<Delta<'a>, ApiError>;
 
 fn decode(endpoint: Endpoint, data: &str) -> Result<Decoded<'_>, ParseError> {
     match endpoint {
@@ -99,13 +97,13 @@ where
     match chunk {
         WireChunk { choices: Some(choices), error: None, model, usage, metrics } => {
             let choices = choices.map(Into::into);
-            Ok(Decoded::Delta(Delta { model: text(model), choices, usage, metrics }))
+            Ok(Ok(Delta { model: text(model), choices, usage, metrics }))
         }
         // Rare: read it again, whole.
         _ => {
             let value: Value = serde_json::from_str(data).map_err(malformed)?;
             match ApiError::from_value(&value) {
-                Some(error) => Ok(Decoded::Error(error)),
+                Some(error) => Ok(Err(error)),
                 None => {
                     Err(ParseError::NotAnAnswer { excerpt: truncated(data, MAX_EXCERPT_CHARS) })
                 }
