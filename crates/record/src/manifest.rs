@@ -254,6 +254,8 @@ pub enum StageEnd {
     Prompts,
     /// The asked-for interval was narrow enough (`load.until`).
     Precise,
+    /// A probe of a search whose objectives could not hold any more.
+    Decided,
     /// The run was stopped.
     Interrupted,
 }

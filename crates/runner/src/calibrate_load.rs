@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn rates_stay_within_what_makes_sense() {
-        let rate = |tpot_us| {
+        let rate = |tpot_us: Option<u64>| {
             let probed = Probed { ttft: None, tpot: tpot_us.map(Duration::from_micros) };
             CalibrationLoad::of(&[StageLoad::Concurrency(10)], 16, probed).rate
         };

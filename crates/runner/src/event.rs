@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use vllm_bench_record::{Calibration, Phase, StageLoad};
+use vllm_bench_record::{
+    Calibration, Check, CheckStatus, Phase, Probe, SearchAxis, SearchInfo, StageLoad,
+};
 
 use crate::brief::BriefFigures;
 
@@ -84,6 +86,50 @@ pub enum RunEvent {
         elapsed_s: f64,
         /// Its figures.
         figures: BriefFigures,
+    },
+    /// The search for the highest load begins.
+    SearchStarted {
+        /// What is varied.
+        over: SearchAxis,
+        /// Lower bound.
+        from: f64,
+        /// Upper bound.
+        to: f64,
+        /// How narrow the bracket is to be, a share of the answer.
+        precision: f64,
+        /// What is to hold: `ttft_p99 <= 500ms`.
+        objectives: Vec<String>,
+        /// Prompts that it takes if the answer lies in the middle between the bounds.
+        prompts_estimated: u64,
+        /// The estimate counts one request a user; it will be more.
+        prompts_at_least: bool,
+    },
+    /// A probe of the search was held against the objectives; its stage was finished just before.
+    ProbeFinished {
+        /// Its number, from 1.
+        number: usize,
+        /// What it showed.
+        probe: Probe,
+        /// Requests of its steady part.
+        requests: u64,
+        /// It was ended early, since nothing could make it hold any more.
+        given_up: bool,
+        /// The highest load that holds, as far as is known now.
+        holds: Option<f64>,
+        /// The lowest load that does not.
+        fails: Option<f64>,
+    },
+    /// The search is over.
+    SearchFinished {
+        /// Its probes and its answer.
+        search: SearchInfo,
+    },
+    /// What speaks for and against believing the run's figures; said when all of them are there.
+    Verdict {
+        /// The worst of the checks.
+        status: CheckStatus,
+        /// One a check, in the order in which they are shown.
+        checks: Vec<Check>,
     },
     /// Something a reader must know.
     Warning {

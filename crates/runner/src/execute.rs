@@ -1,20 +1,24 @@
 //! Runs what preflight found ready: stages, telemetry, storage, manifest.
 
-use std::time::{Duration, Instant};
-
 use vllm_bench_loadgen::{LoadEvent, PreparedRequest, StageReport, StopHandle, run_stage};
 use vllm_bench_record::{
-    EngineSample, Manifest, RunClock, RunStatus, SCHEMA_VERSION, ScenarioInfo, StageInfo,
+    Manifest, Phase, RunClock, RunStatus, SCHEMA_VERSION, ScenarioInfo, StageInfo, StageLoad,
+    Verdict,
 };
 use vllm_bench_storage::{RunDir, Writer, WriterOptions, WriterReport, run_name};
-use vllm_bench_telemetry::{EngineSource, Load};
+use vllm_bench_telemetry::Load;
 
 use crate::brief::{Brief, BriefFigures};
+use crate::counters::Counters;
 use crate::error::RunError;
 use crate::event::RunEvent;
+use crate::evidence::Witness;
 use crate::host::host_info;
+use crate::plan::PlannedStage;
+use crate::precision::Precision;
 use crate::preflight::Ready;
-use crate::samplers::{Samplers, engine_source};
+use crate::samplers::Samplers;
+use crate::search::{self, Watch};
 use crate::source::{Paced, PromptSource};
 
 /// What a run leaves.
@@ -28,6 +32,16 @@ pub struct RunOutcome {
     pub figures: Vec<(StageInfo, BriefFigures)>,
     /// What storage wrote.
     pub stored: WriterReport,
+    /// What speaks for and against believing the figures.
+    pub verdict: Verdict,
+}
+
+impl RunOutcome {
+    /// Why a search that came to its end has no answer; `None` when it has one, or there was none.
+    pub fn search_problem(&self) -> Option<String> {
+        let search = self.manifest.search.as_ref().filter(|search| search.answer.is_none())?;
+        search.ended.clone()
+    }
 }
 
 /// Measures the client's own error where that is asked for, then runs every stage of `ready` and
@@ -65,7 +79,8 @@ pub fn execute(
         stages: manifest.stages.len(),
     });
     let load = Load::default();
-    let samplers = Samplers::start(&ready, clock, &writer, &load, &mut manifest);
+    let (witness, seen) = Witness::new(&manifest);
+    let samplers = Samplers::start(&ready, clock, &writer, &seen, &load, &mut manifest);
     for message in &manifest.warnings {
         on_event(RunEvent::Warning { message: message.clone() });
     }
@@ -80,10 +95,11 @@ pub fn execute(
         manifest,
         figures: Vec::new(),
         load,
+        witness,
         storage_warned: false,
     };
     let result = run.stages(&mut on_event);
-    let Run { mut manifest, figures, .. } = run;
+    let Run { mut manifest, figures, witness, .. } = run;
     for problem in samplers.stop() {
         on_event(RunEvent::Warning { message: problem.clone() });
         manifest.warnings.push(problem);
@@ -105,11 +121,13 @@ pub fn execute(
     run_dir.write_manifest(&manifest)?;
     result?;
     let stored = stored?;
+    let verdict = witness.verdict(&manifest, stored.requests.lost);
+    on_event(RunEvent::Verdict { status: verdict.status(), checks: verdict.checks.clone() });
     on_event(RunEvent::RunFinished {
         run_dir: run_dir.path().to_owned(),
         interrupted: stop.is_stopped(),
     });
-    Ok(RunOutcome { run_dir, manifest, figures, stored })
+    Ok(RunOutcome { run_dir, manifest, figures, stored, verdict })
 }
 
 fn first_manifest(ready: &Ready, clock: RunClock) -> Manifest {
@@ -144,7 +162,7 @@ fn first_manifest(ready: &Ready, clock: RunClock) -> Manifest {
         gpu: None,
         engine: None,
         calibration: None,
-        search: None,
+        search: ready.search_info(),
         warnings: ready.warnings.clone(),
     }
 }
@@ -157,15 +175,16 @@ fn rfc3339(unix_ns: u64) -> String {
 }
 
 /// A run under way.
-struct Run<'a> {
-    ready: &'a Ready,
+pub(crate) struct Run<'a> {
+    pub(crate) ready: &'a Ready,
     clock: RunClock,
-    stop: &'a StopHandle,
-    writer: &'a Writer,
-    run_dir: &'a RunDir,
-    manifest: Manifest,
+    pub(crate) stop: &'a StopHandle,
+    pub(crate) writer: &'a Writer,
+    pub(crate) run_dir: &'a RunDir,
+    pub(crate) manifest: Manifest,
     figures: Vec<(StageInfo, BriefFigures)>,
     load: Load,
+    witness: Witness,
     storage_warned: bool,
 }
 
@@ -180,70 +199,102 @@ impl Run<'_> {
             ready.scenario.spec.request.max_tokens.get(),
             ready.spent,
         );
-        for index in 0..self.manifest.stages.len() {
+        for (index, planned) in ready.plan.stages.iter().enumerate() {
             if self.stop.is_stopped() {
                 break;
             }
-            self.manifest.stages[index].engine_before = engine.read();
-            let mut brief = Brief::new(&ready.scenario.slos);
-            let report = self.stage(index, &mut source, &mut brief, on_event)?;
-            self.manifest.host.workers = self.manifest.host.workers.max(report.workers);
-            let info = &mut self.manifest.stages[index];
-            info.engine_after = engine.read_settled();
-            info.started_at_ns = Some(report.started_at);
-            info.finished_at_ns = Some(report.finished_at);
-            info.ended = Some(report.ended);
-            if let Some(capture) = report.capture {
-                self.manifest.capture.get_or_insert_default().add(capture);
-            }
-            let figures = brief.figures(&info.label, report.started_at, report.finished_at);
-            self.figures.push((info.clone(), figures.clone()));
-            let (phase, label) = (info.phase, info.label.clone());
-            on_event(RunEvent::StageFinished {
-                index,
-                phase,
-                elapsed_s: report.finished_at.since(report.started_at).as_secs_f64(),
-                figures,
-            });
-            if report.ended == vllm_bench_record::StageEnd::Prompts {
-                self.warn(
-                    format!(
-                        "stage {label} ended early: the corpus has no prompt left that was not sent"
-                    ),
-                    on_event,
-                );
-            }
-            if let Some(capture) = report.capture.filter(|c| c.unresolved_chunks > 0) {
-                self.warn(
-                    format!(
-                        "stage {label}: the capture missed the segments of {} of {} chunks ({} lost for want of room; net.core.rmem_max bounds it): their arrival is that of their read",
-                        capture.unresolved_chunks,
-                        capture.unresolved_chunks + capture.resolved_chunks,
-                        capture.lost
-                    ),
-                    on_event,
-                );
-            }
-            source.give_back(report.unsent);
-            self.run_dir.write_manifest(&self.manifest)?;
-            if let Some(error) = source.take_schedule_error() {
-                return Err(ready.scenario.broken_schedule(error).into());
-            }
-            if let Some(source) = source.take_error() {
-                return Err(crate::prompts::broken(&ready.scenario, source));
-            }
+            self.measure(index, planned, &mut source, &engine, None, on_event)?;
         }
-        Ok(())
+        match &ready.scenario.spec.load.get_ref().search {
+            Some(search) if !self.stop.is_stopped() => {
+                search::conduct(self, search.get_ref(), &mut source, &engine, on_event)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs stage `index` of the manifest, with the servers' counters around it, and keeps what
+    /// it came to.
+    pub(crate) fn measure(
+        &mut self,
+        index: usize,
+        planned: &PlannedStage,
+        source: &mut PromptSource<'_>,
+        engine: &Counters,
+        mut probe: Option<&mut Watch<'_>>,
+        on_event: &mut impl FnMut(RunEvent),
+    ) -> Result<StageReport, RunError> {
+        self.manifest.stages[index].engine_before = engine.read();
+        let ready = self.ready;
+        let mut brief = Brief::new(&ready.scenario.slos);
+        let mut report =
+            self.stage(index, planned, source, &mut brief, probe.as_deref_mut(), on_event)?;
+        self.manifest.host.workers = self.manifest.host.workers.max(report.workers);
+        let info = &mut self.manifest.stages[index];
+        info.engine_after = engine.read_settled();
+        info.started_at_ns = Some(report.started_at);
+        info.finished_at_ns = Some(report.finished_at);
+        info.ended = Some(match &probe {
+            Some(probe) if probe.given_up() => vllm_bench_record::StageEnd::Decided,
+            _ => report.ended,
+        });
+        info.client_cpu = report.cpu;
+        if let StageLoad::Open(open) = &mut info.load {
+            open.capped = report.capped;
+        }
+        self.witness.end(index, info);
+        if let Some(capture) = report.capture {
+            self.manifest.capture.get_or_insert_default().add(capture);
+        }
+        let figures = brief.figures(&info.label, report.started_at, report.finished_at);
+        self.figures.push((info.clone(), figures.clone()));
+        let (phase, label) = (info.phase, info.label.clone());
+        on_event(RunEvent::StageFinished {
+            index,
+            phase,
+            elapsed_s: report.finished_at.since(report.started_at).as_secs_f64(),
+            figures,
+        });
+        // A search says itself why it ends.
+        if report.ended == vllm_bench_record::StageEnd::Prompts && probe.is_none() {
+            self.warn(
+                format!(
+                    "stage {label} ended early: the corpus has no prompt left that was not sent"
+                ),
+                on_event,
+            );
+        }
+        if let Some(capture) = report.capture.filter(|c| c.unresolved_chunks > 0) {
+            self.warn(
+                format!(
+                    "stage {label}: the capture missed the segments of {} of {} chunks ({} lost for want of room; net.core.rmem_max bounds it): their arrival is that of their read",
+                    capture.unresolved_chunks,
+                    capture.unresolved_chunks + capture.resolved_chunks,
+                    capture.lost
+                ),
+                on_event,
+            );
+        }
+        source.give_back(std::mem::take(&mut report.unsent));
+        self.run_dir.write_manifest(&self.manifest)?;
+        if let Some(error) = source.take_schedule_error() {
+            return Err(ready.scenario.broken_schedule(error).into());
+        }
+        if let Some(source) = source.take_error() {
+            return Err(crate::prompts::broken(&ready.scenario, source));
+        }
+        Ok(report)
     }
 
     fn stage(
         &mut self,
         index: usize,
+        planned: &PlannedStage,
         source: &mut PromptSource<'_>,
         brief: &mut Brief,
+        mut probe: Option<&mut Watch<'_>>,
         on_event: &mut impl FnMut(RunEvent),
     ) -> Result<StageReport, RunError> {
-        let planned = &self.ready.plan.stages[index];
         let (stage, info) = (planned.stage, planned.info.clone());
         let requests: Box<dyn Iterator<Item = PreparedRequest> + Send> = match &planned.pace {
             None => Box::new(source),
@@ -253,6 +304,10 @@ impl Run<'_> {
                 Box::new(Paced::new(source, schedule))
             }
         };
+        let until = self.ready.scenario.spec.load.get_ref().until.as_ref();
+        let mut precision = until
+            .filter(|_| info.phase == Phase::Measure)
+            .map(|until| Precision::new(*until.get_ref(), info.load.open().map(|o| o.warmup)));
         let mut started = self.clock.now();
         let wanted = stage.load.connections();
         let mut connections = wanted;
@@ -262,6 +317,13 @@ impl Run<'_> {
                     LoadEvent::StageStarted { at, connections: open } => {
                         started = at;
                         connections = open;
+                        self.witness.begin(info.phase, at);
+                        if let Some(probe) = &mut probe {
+                            probe.begin(at);
+                        }
+                        if let Some(precision) = &mut precision {
+                            precision.begin(at);
+                        }
                         on_event(RunEvent::StageStarted {
                             index,
                             stage: info.label.clone(),
@@ -273,10 +335,24 @@ impl Run<'_> {
                     }
                     LoadEvent::RequestFinished(record) => {
                         brief.add(&record);
+                        self.witness.add(&record);
+                        if let Some(probe) = &mut probe {
+                            probe.add(&record);
+                        }
+                        if let Some(precision) = &mut precision {
+                            precision.add(&record);
+                        }
                         self.writer.request(*record);
                     }
                     LoadEvent::Tick(live) => {
                         self.load.set(live.in_flight);
+                        self.witness.tick();
+                        if let Some(probe) = &mut probe {
+                            probe.tick(self.stop);
+                        }
+                        if precision.as_mut().is_some_and(Precision::is_reached) {
+                            self.stop.end_stage();
+                        }
                         let ttft = brief.ttft_ms();
                         on_event(RunEvent::Progress {
                             index,
@@ -293,6 +369,9 @@ impl Run<'_> {
                 }
             })?;
         self.load.set(0);
+        for line in &report.degraded {
+            self.warn(format!("stage {}: {line}", info.label), on_event);
+        }
         if connections < wanted {
             self.warn(
                 format!(
@@ -311,52 +390,8 @@ impl Run<'_> {
         Ok(report)
     }
 
-    fn warn(&mut self, message: String, on_event: &mut impl FnMut(RunEvent)) {
+    pub(crate) fn warn(&mut self, message: String, on_event: &mut impl FnMut(RunEvent)) {
         on_event(RunEvent::Warning { message: message.clone() });
         self.manifest.warnings.push(message);
-    }
-}
-
-/// Reads the servers' counters around stages.
-struct Counters {
-    /// `None` when there are none; the samplers have said why.
-    source: Option<EngineSource>,
-    clock: RunClock,
-}
-
-/// How long a server may take to count what it has answered.
-const SETTLE: Duration = Duration::from_secs(2);
-
-impl Counters {
-    fn new(ready: &Ready, clock: RunClock) -> Self {
-        let wanted = ready.scenario.spec.telemetry.engine;
-        let source = wanted.then(|| engine_source(ready, &mut |_| {})).flatten();
-        Self { source, clock }
-    }
-
-    fn read(&self) -> Vec<EngineSample> {
-        let Some(source) = &self.source else { return Vec::new() };
-        source.read_all(&self.clock).into_iter().filter_map(Result::ok).collect()
-    }
-
-    /// Reads until the servers say that nothing runs and the counters stand still.
-    fn read_settled(&self) -> Vec<EngineSample> {
-        let deadline = Instant::now() + SETTLE;
-        let mut last = self.read();
-        while !last.is_empty() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
-            let next = self.read();
-            let same = next.len() == last.len()
-                && next.iter().zip(&last).all(|(a, b)| {
-                    a.generation_tokens == b.generation_tokens
-                        && a.prompt_tokens == b.prompt_tokens
-                        && a.running.unwrap_or(0.0) == 0.0
-                });
-            last = next;
-            if same {
-                break;
-            }
-        }
-        last
     }
 }

@@ -70,7 +70,10 @@ mod tests {
             for q in [0.0, 0.5, 0.95, 0.99, 1.0] {
                 let (found, expected) =
                     (histogram.quantile(q).expect("some"), quantile(&exact, q).expect("some"));
-                assert!((found - expected).abs() <= expected * 1e-3, "{n} at {q}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() <= expected * 1e-3,
+                    "{n} at {q}: {found} {expected}"
+                );
             }
             let mean = exact.iter().sum::<f64>() / f64::from(n);
             assert!((histogram.mean().expect("some") - mean).abs() <= mean * 1e-3);

@@ -23,22 +23,28 @@ mod body;
 mod brief;
 mod calibrate;
 mod calibrate_load;
+mod counters;
 mod error;
 mod event;
+mod evidence;
 mod execute;
+mod histogram;
 mod host;
 mod http;
 mod load_spec;
 mod narrate;
 mod overrides;
 mod plan;
+mod precision;
 mod preflight;
 mod prompts;
 mod samplers;
 mod scenario;
 mod scenario_error;
+mod search;
 mod source;
 mod units;
+mod verdict_text;
 
 pub use body::{BodyWriter, ChunkCounts};
 pub use brief::{Brief, BriefError, BriefFigures};
@@ -49,12 +55,18 @@ pub use execute::{RunOutcome, execute};
 pub use load_spec::{ClosedSpec, LoadSpec, OpenSpec, Rates, WarmupSpec};
 pub use narrate::{Narrator, Said, brief_table};
 pub use plan::{Pace, PlannedStage, PromptsNeeded, RunPlan};
+pub use precision::UntilSpec;
 pub use preflight::{Ready, RunOptions, preflight};
 pub use scenario::{
     ClockChoice, CorpusSpec, GpuChoice, OneOrMany, OutputSpec, RequestSpec, Scenario, ScenarioSpec,
     ServerSpec, TelemetrySpec, TimeoutSpec, TokenCounts,
 };
 pub use scenario_error::{Place, ScenarioError};
+pub use search::{
+    Objective, ProbeRequest, ProbeResult, Search, SearchEnd, SearchPlan, SearchPrompts, SearchSpec,
+    Share, search_text,
+};
 pub use units::{HumanDuration, OneOrEach};
+pub use verdict_text::verdict_text;
 pub use vllm_bench_bench::{TruthCommand, TruthRole};
 pub use vllm_bench_loadgen::{ApiKey, StopHandle};

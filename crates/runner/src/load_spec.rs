@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use vllm_bench_loadgen::{ArrivalProcess, MAX_RATE, RateProfile, TraceSpec};
 
+use crate::precision::UntilSpec;
 use crate::scenario::ClockChoice;
 use crate::scenario_error::{Place, ScenarioError};
+use crate::search::SearchSpec;
 use crate::units::{HumanDuration, OneOrEach};
 
-/// `[load]`: how hard. Exactly one of `closed`, `open` and `trace`.
+/// `[load]`: how hard. Exactly one of `closed`, `open`, `trace` and `search`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoadSpec {
@@ -26,6 +28,10 @@ pub struct LoadSpec {
     pub open: Option<Spanned<OpenSpec>>,
     /// An open loop that follows a recorded trace.
     pub trace: Option<Spanned<TraceSpec>>,
+    /// A search for the highest load at which the objectives hold.
+    pub search: Option<Spanned<SearchSpec>>,
+    /// Ends each stage as soon as one of its figures is known well enough.
+    pub until: Option<Spanned<UntilSpec>>,
     /// Most requests in flight of an open loop; later arrivals wait, and are counted.
     pub max_in_flight: Option<Spanned<NonZeroU32>>,
     /// Load-generator threads; one a CPU where absent.
@@ -100,11 +106,13 @@ pub enum Rates {
 }
 
 impl LoadSpec {
-    /// Where the scenario says how hard: the span of `closed`, `open` or `trace`, or else `own`.
+    /// Where the scenario says how hard: the span of `closed`, `open`, `trace` or `search`, or else `own`.
     pub(crate) fn span_of_way(&self, own: Range<usize>) -> Range<usize> {
         let closed = self.closed.as_ref().map(Spanned::span);
         let open = self.open.as_ref().map(Spanned::span);
-        closed.or(open).or(self.trace.as_ref().map(Spanned::span)).unwrap_or(own)
+        let trace = self.trace.as_ref().map(Spanned::span);
+        let search = self.search.as_ref().map(Spanned::span);
+        closed.or(open).or(trace).or(search).unwrap_or(own)
     }
 }
 
@@ -173,12 +181,12 @@ pub(crate) fn check(load: &Spanned<LoadSpec>, at: &Place<'_>) -> Result<(), Scen
         ("closed", load.closed.as_ref().map(Spanned::span)),
         ("open", load.open.as_ref().map(Spanned::span)),
         ("trace", load.trace.as_ref().map(Spanned::span)),
+        ("search", load.search.as_ref().map(Spanned::span)),
     ];
     let mut given = ways.iter().filter_map(|(name, span)| Some((*name, span.clone()?)));
     match (given.next(), given.next()) {
         (None, _) => {
-            let message =
-                "load needs one of closed (users at once), open (arrivals by a rate) and trace";
+            let message = "load needs one of closed (users at once), open (arrivals by a rate), trace and search";
             return Err(at.at(span, message.into()));
         }
         (Some((first, _)), Some((second, span))) => {
@@ -191,6 +199,11 @@ pub(crate) fn check(load: &Spanned<LoadSpec>, at: &Place<'_>) -> Result<(), Scen
         let message = "a closed loop never has more in flight than its concurrency: \
                        max_in_flight is for open and trace";
         return Err(at.at(cap.span(), message.into()));
+    }
+    if let Some(until) = load.until.as_ref().filter(|_| load.search.is_some()) {
+        let message =
+            "a search decides itself when a probe ends: until is for closed, open and trace";
+        return Err(at.at(until.span(), message.into()));
     }
     if let Some(warmup) = &load.warmup {
         let WarmupSpec { requests, concurrency, duration } = warmup.get_ref();

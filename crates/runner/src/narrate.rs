@@ -6,6 +6,7 @@ use vllm_bench_record::{Calibration, Phase};
 
 use crate::brief::BriefFigures;
 use crate::event::RunEvent;
+use crate::search;
 
 /// What to show for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Said {
         /// What it came to.
         text: String,
     },
+    /// A line of its own.
+    Note(String),
     /// A line of its own that must not be overlooked.
     Warning(String),
 }
@@ -69,8 +72,29 @@ impl Narrator {
             RunEvent::StageFinished { phase, elapsed_s, figures, .. } => {
                 Said::End { text: finished(*phase, *elapsed_s, figures) }
             }
+            RunEvent::SearchStarted {
+                over,
+                from,
+                to,
+                objectives,
+                prompts_estimated,
+                prompts_at_least,
+                ..
+            } => Said::Note(search::started_line(
+                *over,
+                (*from, *to),
+                objectives,
+                *prompts_estimated,
+                *prompts_at_least,
+            )),
+            RunEvent::ProbeFinished { probe, given_up, holds, fails, .. } => {
+                Said::Note(format!("  {}", search::probe_line(probe, *given_up, (*holds, *fails))))
+            }
             RunEvent::Warning { message } => Said::Warning(message.clone()),
-            RunEvent::RunStarted { .. } | RunEvent::RunFinished { .. } => return None,
+            RunEvent::RunStarted { .. }
+            | RunEvent::Verdict { .. }
+            | RunEvent::SearchFinished { .. }
+            | RunEvent::RunFinished { .. } => return None,
         })
     }
 
@@ -234,7 +258,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 /// Server text as one harmless line.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -13,6 +13,7 @@ use vllm_bench_record::{Level, OpenLoad, Phase, StageInfo, StageLoad};
 use crate::load_spec::{ClosedSpec, LoadSpec, OpenSpec, WarmupSpec};
 use crate::scenario::Scenario;
 use crate::scenario_error::ScenarioError;
+use crate::search::SearchPrompts;
 use crate::units::OneOrEach;
 
 /// Every stage of a run, in order.
@@ -20,6 +21,8 @@ use crate::units::OneOrEach;
 pub struct RunPlan {
     /// Warm-up first, where there is one.
     pub stages: Vec<PlannedStage>,
+    /// What a search after them needs of the corpus; its stages come as it goes.
+    pub search: Option<SearchPrompts>,
 }
 
 /// One stage, as load and as the manifest tells it.
@@ -122,7 +125,8 @@ impl RunPlan {
         for (index, stage) in stages.iter_mut().enumerate() {
             stage.stage.index = index as u32;
         }
-        Ok(Self { stages })
+        let search = load.search.as_ref().map(|search| search.get_ref().prompts());
+        Ok(Self { stages, search })
     }
 
     /// The prompt lengths of its trace; `None` where it replays none.
@@ -154,6 +158,10 @@ impl RunPlan {
                     terms.push(format!("at least {users}"));
                 }
             }
+        }
+        if let Some(search) = self.search {
+            needed.counted += search.first;
+            terms.push(format!("{} of the search's first two probes", search.first));
         }
         needed.sum = terms.join(" + ");
         needed

@@ -308,6 +308,10 @@ impl Scenario {
                 .map_err(|e| at.at(limit.span(), e.to_string()))?;
             slos.push(slo);
         }
+        let load = spec.load.get_ref();
+        if let Some(search) = &load.search {
+            crate::search::check(search, load, slos.len(), &at)?;
+        }
         Ok(Self {
             path: path.to_owned(),
             text: resolved,

@@ -1,14 +1,17 @@
 //! Scenarios run whole against the real simulator on a free port.
 #![expect(clippy::unwrap_used, reason = "test code: a failure here is the test's failure")]
 
+mod world;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use vllm_bench_corpus::{BuildOptions, CorpusSpec, ServerOptions, build_with};
-use vllm_bench_record::{FailureCause, Outcome, Phase, RequestRecord, RunStatus, StageEnd};
+use vllm_bench_loadgen::LoadError;
+use vllm_bench_record::{
+    ClockSource, FailureCause, Outcome, Phase, RequestRecord, RunStatus, StageEnd,
+};
 use vllm_bench_runner::{
     ApiKey, Problem, RunError, RunEvent, RunOptions, RunOutcome, Scenario, StopHandle,
     TruthCommand, execute, preflight,
@@ -16,85 +19,7 @@ use vllm_bench_runner::{
 use vllm_bench_simulator::{FaultRule, Simulator, SimulatorConfig};
 use vllm_bench_storage::read;
 
-struct World {
-    dir: TempDir,
-    runtime: Runtime,
-    simulator: Option<Simulator>,
-    key: Option<&'static str>,
-}
-
-const KEY: &str = "sk-very-secret-key";
-
-impl World {
-    /// A simulator and a corpus of `prompts`, counted by it.
-    fn new(config: SimulatorConfig, prompts: u32) -> Self {
-        let key = config.api_key.is_some().then_some(KEY);
-        let runtime = Runtime::new().unwrap();
-        let start = Simulator::start(config, ([127, 0, 0, 1], 0).into());
-        let simulator = runtime.block_on(start).unwrap();
-        let dir = TempDir::new().unwrap();
-        let world = Self { dir, runtime, simulator: Some(simulator), key };
-        let text = format!(
-            "name = \"t\"\nprompts = {prompts}\nlength = {{ mean_tokens = 400 }}\n[tokens]\ncounter = \"server\"\n"
-        );
-        let spec = CorpusSpec::parse(&text, "t.toml").unwrap();
-        let server = ServerOptions {
-            url: world.url(),
-            api_key: key.map(Into::into),
-            ..ServerOptions::default()
-        };
-        let options = BuildOptions { server: Some(server), ..BuildOptions::default() };
-        build_with(&spec, &options, &world.corpus(), &mut |_| {}).unwrap();
-        world
-    }
-
-    fn url(&self) -> String {
-        self.simulator.as_ref().unwrap().url()
-    }
-
-    fn corpus(&self) -> std::path::PathBuf {
-        self.dir.path().join("corpus.jsonl")
-    }
-
-    fn scenario(&self, load: &str, set: &[&str]) -> Scenario {
-        let text = format!(
-            "name = \"t\"\n[server]\nurl = \"{}\"\n[corpus]\nfile = {:?}\n[request]\nmax_tokens = 8\nignore_eos = true\n[load]\n{load}\n[telemetry]\ngpu_interval = \"50ms\"\nengine_interval = \"50ms\"\n",
-            self.url(),
-            self.corpus(),
-        );
-        let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
-        Scenario::parse(&text, Path::new("t.toml"), &set).unwrap()
-    }
-
-    fn options(&self) -> RunOptions {
-        RunOptions {
-            truth: None,
-            results_dir: self.dir.path().join("results"),
-            api_key: self.key.map(ApiKey::new),
-        }
-    }
-
-    fn run(&self, load: &str, set: &[&str]) -> (RunOutcome, Vec<RequestRecord>, Vec<RunEvent>) {
-        let mut events = Vec::new();
-        let ready = preflight(self.scenario(load, set), self.options()).unwrap();
-        let outcome = execute(ready, &StopHandle::new(), |e| events.push(e)).unwrap();
-        let records = read::requests(&outcome.run_dir).unwrap();
-        (outcome, records, events)
-    }
-
-    #[track_caller]
-    fn refused(&self, load: &str, set: &[&str]) -> RunError {
-        preflight(self.scenario(load, set), self.options()).expect_err("must be refused")
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(simulator) = self.simulator.take() {
-            self.runtime.block_on(simulator.shutdown());
-        }
-    }
-}
+use world::{KEY, World};
 
 #[test]
 fn every_prompt_once_every_token_counted() {
@@ -198,6 +123,35 @@ fn faults_are_rows_and_the_run_goes_on() {
     }
     assert!(records[cases.len()..].iter().all(|r| r.outcome == Outcome::Completed));
     assert_eq!(outcome.figures[0].1.failed, cases.len() as u64);
+}
+
+#[test]
+fn arrivals_can_be_captured() {
+    let world = World::new(SimulatorConfig::default(), 20);
+    let load = "clock = \"capture\"\nclosed = { concurrency = [1, 4], requests = 8 }";
+    let ready = match preflight(world.scenario(load, &[]), world.options()) {
+        Ok(ready) => ready,
+        Err(RunError::Load(LoadError::CapturePermission(_))) => {
+            println!("not run: packets may not be captured here (NET_RAW)");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert!(ready.headline().ends_with("clock: capture"), "{}", ready.headline());
+    let outcome = execute(ready, &StopHandle::new(), |_| {}).unwrap();
+    let manifest = outcome.run_dir.manifest().unwrap();
+    let capture = manifest.capture.expect("it was asked for");
+    let records = read::requests(&outcome.run_dir).unwrap();
+    let chunks: usize = records.iter().map(|r| r.chunks.len()).sum();
+    assert_eq!((records.len(), manifest.clock), (16, ClockSource::Capture));
+    assert_eq!((capture.resolved_chunks, capture.unresolved_chunks), (chunks as u64, 0));
+    assert!(records.iter().all(|r| r.chunks.iter().all(|c| !c.coalesced)));
+    assert!(capture.segments > 0 && capture.lost == 0, "{capture:?}");
+
+    // https: said before anything is sent.
+    let error = world.refused(load, &["server.url=\"https://127.0.0.1:9\""]);
+    assert_eq!(error.problem(), Problem::Input);
+    assert!(error.to_string().contains("not of https"), "{error}");
 }
 
 #[test]

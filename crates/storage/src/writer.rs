@@ -18,7 +18,8 @@ use crate::table::{Pending, Table};
 /// How a [`Writer`] works.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// The stage table: labels, phases and concurrencies of the request rows.
+    /// The stage table: labels, phases and concurrencies of the request rows. [`Writer::stages`]
+    /// tells of later ones.
     pub stages: Vec<StageInfo>,
     /// A part is closed when its first row is this old: what a killed run loses at most.
     pub part_interval: Duration,
@@ -76,6 +77,7 @@ enum Message {
     Request(Box<RequestRecord>),
     Gpu(Vec<GpuSample>),
     Engine(Vec<EngineSample>),
+    Stages(Vec<StageInfo>),
     Finish,
 }
 
@@ -172,6 +174,12 @@ impl Writer {
         self.handle.engine(samples)
     }
 
+    /// Replaces the stage table, before any request of a stage that was not in it is handed over.
+    /// A stage keeps its index; only what is new comes at the end.
+    pub fn stages(&self, stages: Vec<StageInfo>) -> bool {
+        self.handle.sender.send(Message::Stages(stages)).is_ok()
+    }
+
     /// What the latest failed write said, with its causes; `None` while all is
     /// well. A write that succeeds later does not take it back.
     pub fn problem(&self) -> Option<String> {
@@ -244,6 +252,7 @@ impl Worker {
                 Ok(Message::Engine(samples)) => {
                     samples.into_iter().for_each(|s| self.engine.push(s, &self.options));
                 }
+                Ok(Message::Stages(stages)) => self.context.stages = stages,
                 Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -13,7 +13,7 @@ use super::objective::Objective;
 
 /// The requests of a probe, as far as they have ended.
 #[derive(Debug, Clone, Default)]
-pub struct ProbeFigures {
+pub(crate) struct ProbeFigures {
     requests: Vec<Sample>,
 }
 
@@ -106,7 +106,7 @@ impl ProbeFigures {
                 Some(slo) => of_slo(slo, index, &within),
                 None => self.growth(steady),
             };
-            let says = figure.and_then(|f| objective.decided(f.low, f.high));
+            let says = figure.and_then(|f| objective.decided(f.value, f.low, f.high));
             let holds = match figure {
                 Some(f) => says.unwrap_or_else(|| objective.holds(f.value)),
                 // Every request failed: there is no latency, and it is not a good one.

@@ -68,10 +68,12 @@ impl Objective {
         }
     }
 
-    /// What an interval says. Growth says that something is wrong only when it surely is: a
-    /// queue that keeps up scatters.
-    pub(crate) fn decided(&self, low: Option<f64>, high: Option<f64>) -> Option<bool> {
+    /// What a figure says with its interval; `None` when that leaves it open. Growth says that
+    /// something is wrong only when it surely is: a queue that keeps up scatters. Errors of which
+    /// none was seen leave nothing open: probes that could rule out one in a thousand are too long.
+    pub(crate) fn decided(&self, value: f64, low: Option<f64>, high: Option<f64>) -> Option<bool> {
         match self.kind {
+            Kind::Slo(Slo { target: SloTarget::ErrorRate, .. }) if value == 0.0 => Some(true),
             Kind::Slo(slo) => slo.decided(low, high),
             Kind::Growth(limit) => Some(low.is_none_or(|low| low <= limit)),
         }

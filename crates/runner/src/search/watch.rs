@@ -38,10 +38,11 @@ impl<'a> Watch<'a> {
     }
 
     /// Some time has passed.
-    pub(crate) fn tick(&mut self, _stop: &StopHandle) {
+    pub(crate) fn tick(&mut self, stop: &StopHandle) {
         let Some(planned) = self.planned.filter(|_| !self.given_up) else { return };
         if self.figures.hopeless(self.objectives, self.started_at + self.warmup, planned) {
-            self.given_up = false;
+            self.given_up = true;
+            stop.end_stage();
         }
     }
 
