@@ -57,6 +57,41 @@ fn mistakes_are_shown_at_their_place() {
         ("closed =", "open =", "s.toml:9:10", "unknown field `concurrency`"),
         (CLOSED, "", "s.toml:8:1", "load needs one of closed"),
         (CLOSED, "open = { rate = 2 }", "s.toml:9:8", "open needs an end"),
+        (
+            CLOSED,
+            "search = { over = \"rate\", from = 0, to = 9 }",
+            "s.toml:9:34",
+            "must be above 0",
+        ),
+        (CLOSED, "search = { over = \"rate\", from = nan, to = 9 }", "s.toml:9:34", "from = NaN"),
+        (CLOSED, "search = { over = \"rate\", from = 9, to = 9 }", "s.toml:9:34", "not below to"),
+        (CLOSED, "search = { over = \"users\", from = 1, to = 9 }", "s.toml:9:", "`concurrency`"),
+        (CLOSED, "search = { over = \"rate\", from = 1 }", "s.toml:9:", "missing field `to`"),
+        (
+            CLOSED,
+            "search = { over = \"concurrency\", from = 1.5, to = 9 }",
+            "s.toml:9:41",
+            "whole number",
+        ),
+        (
+            CLOSED,
+            "search = { over = \"rate\", from = 1, to = 9, precision = \"0%\" }",
+            "s.toml:9:57",
+            "from \"0.1%\" to \"50%\"",
+        ),
+        (
+            CLOSED,
+            "search = { over = \"rate\", from = 1, to = 9, precision = \"5\" }",
+            "s.toml:9:",
+            "a share such as",
+        ),
+        (
+            CLOSED,
+            "search = { over = \"rate\", from = 1, to = 9, warmup = \"30s\" }",
+            "s.toml:9:54",
+            "leaves nothing of a probe of 30s",
+        ),
+        ("ttft_p95 = \"2s\"", "goodput = \"2s\"", "s.toml:11:11", "write a percentage"),
         (CLOSED, "open = { rate = 0, requests = 3 }", "s.toml:9:17", "must be above 0"),
         (CLOSED, "open = { rate = [1, nan], requests = 3 }", "s.toml:9:17", "a rate of NaN"),
         (CLOSED, "open = { rate = -1.5, requests = 3 }", "s.toml:9:17", "a rate of -1.5"),
@@ -149,4 +184,13 @@ fn a_trace_is_read_before_anything_is_sent() {
     assert_eq!(plan.stages[0].longest_answer, Some(27));
     let open = plan.stages[0].info.load.open().expect("an open loop");
     assert_eq!((open.rate, open.arrivals.as_str()), (0.5, "trace t.csv"));
+}
+
+#[test]
+fn a_search_without_objectives_says_so() {
+    let text = GOOD
+        .replace(CLOSED, "search = { over = \"rate\", from = 1, to = 9 }")
+        .replace("[slo]\nttft_p95 = \"2s\"\n", "");
+    let error = error_of(&text, &[]);
+    assert!(error.contains("s.toml:9:10") && error.contains("write [slo]"), "{error}");
 }

@@ -7,16 +7,12 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use vllm_bench_loadgen::LoadError;
-use vllm_bench_record::{
-    ClockSource, FailureCause, Outcome, Phase, RequestRecord, RunStatus, StageEnd,
-};
+use vllm_bench_record::{ClockSource, FailureCause, Outcome, Phase, RunStatus, StageEnd};
 use vllm_bench_runner::{
-    ApiKey, Problem, RunError, RunEvent, RunOptions, RunOutcome, Scenario, StopHandle,
-    TruthCommand, execute, preflight,
+    Problem, RunError, RunEvent, RunOptions, StopHandle, TruthCommand, execute, preflight,
 };
-use vllm_bench_simulator::{FaultRule, Simulator, SimulatorConfig};
+use vllm_bench_simulator::{FaultRule, SimulatorConfig};
 use vllm_bench_storage::read;
 
 use world::{KEY, World};
