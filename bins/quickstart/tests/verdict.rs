@@ -19,7 +19,7 @@ fn run(config: SimulatorConfig, prompts: u32, load: &str) -> (TempDir, RunOutcom
     let dir = TempDir::new().expect("a folder");
     let corpus = dir.path().join("corpus.jsonl");
     let text = format!(
-        "name = \"t\"\nprompts = {prompts}\nlength = {{ mean_tokens = 200 }}\n[tokens]\ncounter = \"server\"\n"
+        "name = \"t\"\nprompts = {prompts}\nlength = {{ mean_tokens = 400 }}\n[tokens]\ncounter = \"server\"\n"
     );
     let spec = CorpusSpec::parse(&text, "t.toml").expect("a spec");
     let server = ServerOptions { url: simulator.url(), ..ServerOptions::default() };

@@ -90,7 +90,7 @@ fn rate(stage: &StageEvidence) -> Option<Finding> {
         "{} of {} req/s sent ({})",
         words::number(sent),
         words::number(asked),
-        words::percent(share)
+        words::percent(share.min(1.0))
     );
     Some(Finding { status, weight: -share, figure })
 }
