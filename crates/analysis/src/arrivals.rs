@@ -26,6 +26,27 @@ pub(crate) fn open_stages(summary: &Summary) -> impl Iterator<Item = (&StageSumm
     summary.stages.iter().filter_map(|stage| Some((stage, stage.open.as_ref()?)))
 }
 
+/// How requests arrived and what is to be known of it, a line each. What holds for several stages is
+/// said once, with the names that `name` gives them unless it holds for all.
+pub(crate) fn told(summary: &Summary, name: impl Fn(&StageSummary) -> String) -> Vec<String> {
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    let mut stages = 0;
+    for (stage, open) in open_stages(summary) {
+        stages += 1;
+        for text in std::iter::once(words(open)).chain(notes(open)) {
+            match told.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, names)) => names.push(name(stage)),
+                None => told.push((text, vec![name(stage)])),
+            }
+        }
+    }
+    let line = |(text, names): (String, Vec<String>)| match names.len() == stages {
+        true => format!("{}.", text::capital(&text)),
+        false => format!("{}: {text}.", names.join(", ")),
+    };
+    told.into_iter().map(line).collect()
+}
+
 /// What a reader must know of a stage's arrivals, a sentence each.
 pub(crate) fn notes(open: &OpenLoad) -> Vec<String> {
     let mut notes = Vec::new();

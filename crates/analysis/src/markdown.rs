@@ -30,10 +30,8 @@ pub fn document(summary: &Summary) -> String {
         out.push_str("\n## Arrivals\n\n");
         out.push_str(&table);
         out.push_str("\nDue: asked for by the schedule. Waited: for the limit of requests in flight. TTFT from sending, and from when due.\n");
-        for (stage, open) in open_stages(summary) {
-            for note in arrivals::notes(open) {
-                out.push_str(&format!("\n- {}: {}", escape(&stage.label), escape(&note)));
-            }
+        for line in arrivals::told(summary, |stage| stage.label.clone()) {
+            out.push_str(&format!("\n- {}", escape(&line)));
         }
         out.push('\n');
     }

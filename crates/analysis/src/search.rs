@@ -83,18 +83,31 @@ pub(crate) fn probe_of(search: &SearchInfo, stage: u32) -> Option<(usize, &Probe
     (1..).zip(&search.probes).find(|(_, probe)| probe.stage == stage)
 }
 
-/// `TTFT p99 412 ms (380 ms to 455 ms), limit 500ms`.
+/// `TTFT p99 412 ms (380 to 455 ms), limit 500ms`.
 pub(crate) fn objective(found: &ProbeObjective) -> String {
-    let (name, limit) = parts(&found.slo);
+    format!("{}, limit {}", figure(found), parts(&found.slo).1)
+}
+
+/// `TTFT p99 412 ms (380 to 455 ms)`.
+pub(crate) fn figure(found: &ProbeObjective) -> String {
+    let (name, _) = parts(&found.slo);
     let show = |value: f64| slo::figure_words(name, value);
     let figure = match (found.value, found.interval) {
         (Some(value), Some((low, high))) => {
-            format!("{} ({} to {})", show(value), show(low), show(high))
+            format!("{} ({})", show(value), range(&show(low), &show(high)))
         }
         (Some(value), None) => show(value),
         (None, _) => "not measured".into(),
     };
-    format!("{} {figure}, limit {limit}", slo::words(name))
+    format!("{} {figure}", slo::words(name))
+}
+
+/// `371 to 453 ms`: a unit that both have is written once.
+fn range(low: &str, high: &str) -> String {
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number} to {high}"),
+        _ => format!("{low} to {high}"),
+    }
 }
 
 /// The objectives that were searched with: as the probes have them, else as the scenario does.
@@ -204,7 +217,7 @@ mod tests {
         let search = search(None);
         assert_eq!(
             objective(&search.probes[0].objectives[0]),
-            "TTFT p99 412 ms (380 ms to 455 ms), limit 500ms"
+            "TTFT p99 412 ms (380 to 455 ms), limit 500ms"
         );
         let errors = ProbeObjective {
             slo: "error_rate <= 1%".into(),

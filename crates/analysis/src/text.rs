@@ -68,6 +68,12 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// `text` with its first letter as a sentence begins.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// `text` cut to at most `max` columns, with `…` in place of what was cut.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     if text.width() <= max {

@@ -40,6 +40,11 @@ fn outside_scripts(html: &str) -> String {
     out
 }
 
+/// The same with slashes and apostrophes as they are read.
+fn shown(html: &str) -> String {
+    outside_scripts(html).replace("&#x2f;", "/").replace("&#x27;", "'")
+}
+
 /// Tags that the templates write.
 const TAGS: &str = "!doctype a article b body br button caption code dd details div dl dt figcaption figure footer \
     h1 h2 h3 head header html li main meta noscript p pre rect section span style summary svg table tbody td th \
@@ -308,5 +313,97 @@ fn a_chart_alone_is_a_whole_page() {
         let html = report::chart_html(chart, &made.summary).expect("a page");
         assert_harmless(&html, 3);
         assert!(html.contains(&format!("id=\"chart-{}\"", chart.id)));
+    }
+}
+
+#[test]
+fn an_open_loop_shows_its_arrivals() {
+    let made = made(&synthetic::Run::open());
+    let charts = report::charts(&made.dataset, &made.summary);
+    let find = |id: &str| charts.iter().find(|c| c.id == id).unwrap_or_else(|| panic!("no {id}"));
+    let arrivals = option(find("arrivals-over-time"));
+    let total = |series: usize| -> f64 {
+        let points = arrivals["series"][series]["data"].as_array().expect("data");
+        let width = points[1][0].as_f64().expect("s") - points[0][0].as_f64().expect("s");
+        points.iter().filter_map(|p| p[1].as_f64()).sum::<f64>() * width
+    };
+    let requests = made.dataset.requests().len() as f64;
+    let completed = made.dataset.requests().iter().filter(|r| r.completed()).count() as f64;
+    for (series, expected) in [(0, requests), (1, requests), (2, completed)] {
+        // Rounded to five digits a point.
+        assert!((total(series) - expected).abs() < 0.1, "{} of {expected}", total(series));
+    }
+    let by_rate = option(find("latency-by-rate"));
+    assert_eq!(by_rate["xAxis"][2]["name"], "requests asked for (req/s)");
+    assert_eq!(by_rate["yAxis"][1]["name"], "TTFT from schedule (ms)", "requests waited");
+    assert!(charts.iter().all(|c| !c.id.contains("concurrency")));
+    let names: Vec<_> = option(find("ttft-cdf"))["series"]
+        .as_array()
+        .expect("series")
+        .iter()
+        .map(|s| s["name"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(names, ["1 req/s", "2 req/s", "4 req/s"]);
+
+    let html = report::html(&made.dataset, &made.summary).expect("a page");
+    assert_harmless(&html, 3);
+    let markup = shown(&html);
+    for part in [
+        "id=\"arrivals\"",
+        "Poisson arrivals, bursts of 2.5 s every 10 s at 2.5 times the rate, at most 20 in flight.",
+        "requests waited for the limit of 20 in flight",
+        "Holds at least 4 req/s, the most that was tried, within error rate ≤ 5% and TTFT p95 ≤ 2s.",
+        "measured before the run at 64 streams × 100 tok/s: TTFT p99 ± 9.10 µs",
+        "; client error p99 ± 9.10 µs",
+        "; client error p99 ± 2.10 µs",
+        "TTFT from schedule ms",
+    ] {
+        assert!(markup.contains(part), "{part}");
+    }
+    assert!(!markup.contains("id=\"search\""));
+}
+
+#[test]
+fn a_search_answers_with_its_bracket_and_shows_its_probes() {
+    let made = made(&synthetic::Run::searched());
+    let charts = report::charts(&made.dataset, &made.summary);
+    assert_eq!(charts[1].id, "search-probes");
+    let probes = option(&charts[1]);
+    assert_eq!(probes["series"][0]["data"].as_array().map(Vec::len), Some(9));
+    let html = report::html(&made.dataset, &made.summary).expect("a page");
+    assert_harmless(&html, 3);
+    let markup = shown(&html);
+    for part in [
+        "Holds 4 req/s within TTFT p95 ≤ 500ms and error rate ≤ 5% (confirmed; 4.37 do not).",
+        "9 probes between 1 and 64 req/s",
+        "id=\"search\"",
+        "holds, confirming",
+        "4 req/s (probe 9)",
+        "ended: precise enough",
+    ] {
+        assert!(markup.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_run_without_calibration_says_so_and_compares_beside_an_open_one() {
+    let closed = made(&small());
+    let html = report::html(&closed.dataset, &closed.summary).expect("a page");
+    let markup = shown(&html);
+    assert!(markup.contains("not calibrated") && !markup.contains("client error p99 ±"));
+    assert!(!markup.contains("id=\"arrivals\""));
+    let open = made(&synthetic::Run::searched());
+    let page = report::compare_html(&[closed.summary, open.summary]).expect("a page");
+    assert_harmless(&page, 3);
+    let markup = shown(&page);
+    for part in [
+        "id=\"chart-compare-ttft\"",
+        "id=\"chart-compare-ttft-by-rate\"",
+        "Throughput over concurrency",
+        "Throughput over request rate",
+        "answer of the search",
+        "no search",
+    ] {
+        assert!(markup.contains(part), "{part}");
     }
 }

@@ -45,7 +45,7 @@ pub fn arrivals_over_time(series: &ArrivalSeries, timeline: &Timeline) -> NamedC
     let most = series.in_flight.iter().map(|p| p.1).fold(0.0, f64::max);
     // A limit far above what was reached would press the line flat.
     if let Some(cap) = series.cap.map(f64::from).filter(|cap| *cap <= most * 3.0) {
-        let name = format!("limit: {} in flight", number(cap));
+        let name = format!("limit: {} in flight", count(cap as u64));
         let level = (name, cap, LabelPosition::InsideStartTop);
         in_flight = in_flight.mark_line(kit::levels(Hue::Vermillion.light(), vec![level]));
     }
@@ -85,7 +85,7 @@ pub fn arrivals_over_time(series: &ArrivalSeries, timeline: &Timeline) -> NamedC
         note: format!(
             "Sent should lie on due: where it falls behind, this client or its limit held requests back. \
              Where completed stays below sent, requests pile up in flight. Bins of {} s.",
-            number(series.bin_s)
+            series.bin_s
         ),
         alt: format!(
             "Requests due, sent and completed a second over the run, and requests in flight. \
@@ -144,9 +144,9 @@ mod tests {
             option["series"].as_array().expect("series").iter().map(|s| &s["name"]).collect();
         assert_eq!(names, ["due", "sent", "completed", "in flight"]);
         assert_eq!(option["series"][3]["yAxisIndex"], 1.0);
-        assert_eq!(option["series"][3]["markLine"]["data"][0]["name"], "limit: 6.00 in flight");
+        assert_eq!(option["series"][3]["markLine"]["data"][0]["name"], "limit: 6 in flight");
         assert_eq!(option["xAxis"][0]["max"], option["xAxis"][1]["max"]);
-        assert_eq!(option["dataZoom"][0]["xAxisIndex"], serde_json::json!([0.0, 1.0]));
+        assert_eq!(option["dataZoom"][0]["xAxisIndex"], serde_json::json!([0, 1]));
         assert!(chart.alt.contains("9.00 due, 6.00 sent, 8.00 completed a second; 5 in flight"));
     }
 }

@@ -3,6 +3,7 @@
 use charming::Chart;
 use charming::element::{ItemStyle, LabelPosition, Symbol};
 use charming::series::Scatter;
+use serde_json::{Value, json};
 use vllm_bench_record::{Level, ProbeOutcome};
 
 use super::input::{ProbePoint, SearchPoints};
@@ -80,13 +81,18 @@ pub fn search_probes(search: &SearchPoints) -> NamedChart {
             .into(),
         alt: format!("The load of each probe of the search and how it came out. {}.", told.join(". ")),
     };
-    finish(words, 320, ZoomGroup::Alone, hover, &chart, kit::tame_zooms)
+    finish(words, 320, ZoomGroup::Alone, hover, &chart, |option| {
+        kit::tame_zooms(option);
+        // The ends lie between probes.
+        if let Some(axis) = option.get_mut("xAxis").and_then(Value::as_object_mut) {
+            let hidden = json!({ "showMinLabel": false, "showMaxLabel": false });
+            axis.insert("axisLabel".into(), hidden);
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     #[test]
@@ -112,6 +118,7 @@ mod tests {
             json!([[1.0, 1.0], [2.0, 2.0], [3.0, 1.5], [4.0, 1.5]])
         );
         assert_eq!(option["series"][0]["markLine"]["data"][0]["name"], "answer: 1.5 req/s");
+        assert_eq!(option["xAxis"]["axisLabel"]["showMinLabel"], false);
         assert_eq!(option["series"][1]["data"], json!([[1.0, 1.0], [4.0, 1.5]]));
         assert_eq!(option["series"][2]["symbol"], "diamond");
         assert_eq!(chart.hover.lines[3], [["probe at 1.5 req/s", "unclear"]]);

@@ -38,7 +38,11 @@ pub(super) fn differences(summaries: &[Summary]) -> Vec<Difference> {
     let differing = facts
         .into_iter()
         .filter_map(|(what, of)| differ(what, summaries.iter().map(|s| of(&s.run)).collect()));
-    let arrivals = differ("arrivals", summaries.iter().map(arrivals).collect());
+    let arrivals = summaries
+        .iter()
+        .map(arrivals)
+        .collect::<Option<Vec<String>>>()
+        .and_then(|ways| differ("arrivals", ways));
     let complete = |s: &Summary| s.run.status == RunStatus::Complete;
     let status = || {
         summaries.iter().map(|s| if complete(s) { "complete" } else { "not complete" }.to_owned())
@@ -53,8 +57,8 @@ fn differ(what: &str, values: Vec<String>) -> Option<Difference> {
     (!same).then(|| Difference { what: what.into(), values })
 }
 
-/// How a run's requests arrived; each way once.
-fn arrivals(summary: &Summary) -> String {
+/// How a run's requests arrived, each way once; `None` for a run without stages.
+fn arrivals(summary: &Summary) -> Option<String> {
     let mut ways: Vec<String> = Vec::new();
     for stage in &summary.stages {
         let way = stage.open.as_ref().map_or_else(|| "closed loop".into(), arrivals::words);
@@ -62,7 +66,7 @@ fn arrivals(summary: &Summary) -> String {
             ways.push(way);
         }
     }
-    if ways.is_empty() { unknown() } else { ways.join(", ") }
+    (!ways.is_empty()).then(|| ways.join(", "))
 }
 
 fn unknown() -> String {

@@ -9,6 +9,7 @@ use crate::search;
 use crate::slo;
 use crate::stage::StageSummary;
 use crate::summary::Summary;
+use crate::text;
 
 /// The sentence and what it rests on.
 #[derive(Debug, Serialize)]
@@ -79,13 +80,16 @@ pub(crate) fn answer(summary: &Summary, points: &[StagePoint], goal: &Goal) -> A
 /// The answer of a capacity search, with the figures of the probe that confirmed it.
 fn searched(summary: &Summary, search: &SearchInfo) -> Answer {
     let mut basis = vec![search::basis(search)];
-    let held = search.answer.and_then(|answer| {
+    let confirmed = search.answer.and_then(|answer| {
         let mut probes = search.probes.iter().rev();
-        let probe =
-            probes.find(|p| p.outcome == ProbeOutcome::Holds && p.level.value() == answer.holds)?;
-        summary.stages.iter().find(|s| s.index == probe.stage)
+        probes.find(|p| p.outcome == ProbeOutcome::Holds && p.level.value() == answer.holds)
     });
-    basis.extend(held.map(evidence));
+    if let Some(probe) = confirmed {
+        let stage = summary.stages.iter().find(|s| s.index == probe.stage);
+        let mut parts: Vec<String> = stage.and_then(output).into_iter().collect();
+        parts.extend(probe.objectives.iter().map(search::figure));
+        basis.push(format!("{}: {}.", at(probe.level), parts.join(", ")));
+    }
     Answer { sentence: search::sentence(search, &summary.run.slo), basis: basis.join(" ") }
 }
 
@@ -100,7 +104,7 @@ fn without_objective(best: &StagePoint, points: &[StagePoint], goal: &Goal) -> A
     let mut basis: Vec<String> =
         read(best).map(|text| format!("There {text}.")).into_iter().collect();
     if let Some(first) = points.first().filter(|p| p.level.total_cmp(best.level).is_lt()) {
-        basis.extend(read(first).map(|text| format!("{} {text}.", capital(&with(first)))));
+        basis.extend(read(first).map(|text| format!("{} {text}.", text::capital(&with(first)))));
     }
     basis.push("The scenario sets no objective; with one in [slo] this sentence says how much load holds within it.".into());
     Answer { sentence, basis: basis.join(" ") }
@@ -122,11 +126,6 @@ fn at(level: Level) -> String {
     }
 }
 
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
 fn interval(figure: crate::charts::Figure) -> String {
     let value = duration_ms(figure.value);
     match figure.interval {
@@ -142,11 +141,14 @@ fn limits(summary: &Summary) -> String {
     texts.join(" and ")
 }
 
+/// `1,240 output tok/s`.
+fn output(stage: &StageSummary) -> Option<String> {
+    let rate = stage.figures()?.output_tokens_per_s?;
+    Some(format!("{} output tok/s", number(rate)))
+}
+
 fn evidence(stage: &StageSummary) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    if let Some(rate) = stage.figures().and_then(|f| f.output_tokens_per_s) {
-        parts.push(format!("{} output tok/s", number(rate)));
-    }
+    let mut parts: Vec<String> = output(stage).into_iter().collect();
     for result in &stage.slo {
         let Some(figure) = result.figure else { continue };
         let text = |v: f64| {

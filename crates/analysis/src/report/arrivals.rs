@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vllm_bench_record::{InFlight, Span, Timestamp};
 
-use crate::arrivals::{notes, open_stages, words};
+use crate::arrivals::{self, open_stages};
 use crate::charts::{ArrivalSeries, arrival_bin_s, busy_rate};
 use crate::dataset::Dataset;
 use crate::report::tables::{Cell, Head, Table};
@@ -103,12 +103,7 @@ pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
     }
 }
 
-/// How each stage's requests arrived and what is to be known of it, a line each.
+/// How requests arrived and what is to be known of it, a line each.
 pub(crate) fn told(summary: &Summary, names: &[String]) -> Vec<String> {
-    let stage = |(stage, open): (&crate::stage::StageSummary, &_)| {
-        let name = names.get(stage.index as usize).unwrap_or(&stage.label).clone();
-        let texts = std::iter::once(words(open)).chain(notes(open)).collect::<Vec<_>>();
-        format!("{name}: {}.", texts.join("; "))
-    };
-    open_stages(summary).map(stage).collect()
+    arrivals::told(summary, |stage| names.get(stage.index as usize).unwrap_or(&stage.label).clone())
 }

@@ -21,7 +21,7 @@ pub(crate) fn points(search: &SearchInfo) -> SearchPoints {
 }
 
 fn words(probe: &Probe) -> String {
-    let again = if probe.confirms { ", tried again to confirm" } else { "" };
+    let again = if probe.confirms { ", confirming" } else { "" };
     format!("{}{again}", outcome(probe.outcome))
 }
 
@@ -29,9 +29,9 @@ fn words(probe: &Probe) -> String {
 pub(crate) fn table(search: &SearchInfo) -> Table {
     let rows = (1u64..).zip(&search.probes).map(|(n, probe)| {
         let class = match probe.outcome {
-            ProbeOutcome::Holds => "ok",
-            ProbeOutcome::Fails => "bad",
-            ProbeOutcome::Unclear => "unsure",
+            ProbeOutcome::Holds => "text ok",
+            ProbeOutcome::Fails => "text bad",
+            ProbeOutcome::Unclear => "text unsure",
         };
         let found: Vec<String> = probe.objectives.iter().map(objective).collect();
         vec![
@@ -43,12 +43,12 @@ pub(crate) fn table(search: &SearchInfo) -> Table {
     });
     Table {
         name: "probes",
-        caption: "Every probe in the order in which it was made; each is a stage of its own above."
+        caption: "Every probe in the order in which it was made; each is a stage of its own below."
             .into(),
         columns: vec![
             Head::new("probe"),
             Head::new("load"),
-            Head::new("outcome"),
+            Head::text("outcome"),
             Head::text("objectives, with the 95 % interval"),
         ],
         rows: rows.collect(),

@@ -2,7 +2,7 @@
 
 use vllm_bench_record::OpenLoad;
 
-use crate::arrivals::{open_stages, words};
+use crate::arrivals::{open_stages, told};
 use crate::stage::StageSummary;
 use crate::summary::Summary;
 use crate::table::grid::{Cell, Column, Grid};
@@ -27,21 +27,8 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
          flight; TTFT from sending and from when due"
             .into(),
     );
-    // Stages of one sweep mostly arrive in the same way: that is said once.
-    let mut told: Vec<(String, Vec<&str>)> = Vec::new();
-    for (stage, open) in &stages {
-        let texts = std::iter::once(words(open)).chain(open.left_out.iter().cloned());
-        for text in texts {
-            match told.iter_mut().find(|(known, _)| *known == text) {
-                Some((_, labels)) => labels.push(&stage.label),
-                None => told.push((text, vec![&stage.label])),
-            }
-        }
-    }
-    for (text, labels) in told {
-        let all = labels.len() == stages.len();
-        let of = if all { String::new() } else { format!("{}: ", labels.join(", ")) };
-        note(format!("{}{}", text::shown(&of, false), text::shown(&text, false)));
+    for line in told(summary, |stage| stage.label.clone()) {
+        note(text::shown(&line, false));
     }
     lines
 }

@@ -71,15 +71,6 @@ fn facts(stage: &StageSummary, figures: &WindowSummary) -> Vec<String> {
         number(figures.total_tokens_per_s),
         text::time(figures.seconds * 1e9),
     )];
-    if let Some(open) = &stage.open {
-        facts.push(format!(
-            "{}: {} req/s due, {} sent, {} completed",
-            arrivals::words(open),
-            number(figures.due_per_s),
-            number(figures.sent_per_s),
-            number(figures.completed_per_s),
-        ));
-    }
     if let Some(end) =
         stage.ended.filter(|end| !matches!(end, StageEnd::Requests | StageEnd::Duration))
     {

@@ -2,7 +2,7 @@
 
 use vllm_bench_record::{Probe, ProbeOutcome};
 
-use crate::search::{basis, objective, outcome, sentence};
+use crate::search::{basis, figure, outcome, sentence};
 use crate::summary::Summary;
 use crate::table::grid::{Cell, Column, Grid};
 use crate::table::{Look, Tone};
@@ -23,9 +23,9 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     if !rows.is_empty() {
         let columns = vec![
             Column { group: "", name: "probe", width: 6, left: false },
-            Column { group: "", name: " load", width: 14, left: true },
-            Column { group: "", name: "outcome", width: 9, left: true },
-            Column { group: "", name: "objectives", width: look.columns() - 31, left: true },
+            Column { group: "", name: " load", width: 13, left: true },
+            Column { group: "", name: "outcome", width: 12, left: true },
+            Column { group: "", name: "objectives", width: look.columns() - 33, left: true },
         ];
         lines.extend(Grid { head: Tone::Faint, columns, rows }.lines(look));
     }
@@ -42,11 +42,11 @@ fn rows(number: usize, probe: &Probe) -> Vec<Vec<Cell>> {
     let again = if probe.confirms { " again" } else { "" };
     let first = [
         Cell::new(number.to_string()),
-        Cell::new(format!(" {}{again}", probe.level.with_unit())),
-        Cell::painted(outcome(probe.outcome), tone),
+        Cell::new(format!(" {}", probe.level.with_unit())),
+        Cell::painted(format!("{}{again}", outcome(probe.outcome)), tone),
     ];
     let mut objectives =
-        probe.objectives.iter().map(|found| Cell::new(text::shown(&objective(found), false)));
+        probe.objectives.iter().map(|found| Cell::new(text::shown(&figure(found), false)));
     let head = objectives.next().unwrap_or_else(|| Cell::new(NONE));
     let more = objectives.map(|cell| vec![Cell::new(""), Cell::new(""), Cell::new(""), cell]);
     std::iter::once(first.into_iter().chain([head]).collect()).chain(more).collect()

@@ -26,6 +26,8 @@ const MACHINE = [
   'engine-preemptions',
 ];
 const WHOLE = [...SEVEN, ...OVER_CONCURRENCY, 'time-split', ...MACHINE, 'itl-heatmap'];
+const OVER_RATE = ['throughput-latency', 'throughput-by-rate', 'latency-by-rate'];
+const OPEN = [...SEVEN, ...OVER_RATE, 'arrivals-over-time', 'time-split', ...MACHINE, 'itl-heatmap'];
 const WITHOUT_SAMPLES = [...SEVEN, ...OVER_CONCURRENCY, 'time-split', 'itl-heatmap'];
 
 let browser;
@@ -102,7 +104,10 @@ const label = (page, id) => page.evaluate(
 
 for (const sight of Object.keys(SIGHTS)) {
   describe(sight, () => {
-    for (const [name, charts] of [['report.html', WHOLE], ['plain.html', WITHOUT_SAMPLES]]) {
+    for (const [name, charts] of [
+      ['report.html', WHOLE], ['plain.html', WITHOUT_SAMPLES], ['open.html', OPEN],
+      ['search.html', [...OPEN, 'search-probes']],
+    ]) {
       test(`${name}: all charts drawn, nothing loaded`, async () => {
         const opened = await open(name, sight);
         await assertDrawn(opened.page, charts);
@@ -111,8 +116,8 @@ for (const sight of Object.keys(SIGHTS)) {
       });
     }
 
-    test('compare.html', async () => {
-      const opened = await open('compare.html', sight);
+    for (const name of ['compare.html', 'compare-open.html']) test(name, async () => {
+      const opened = await open(name, sight);
       await assertDrawn(opened.page, [
         'compare-throughput-latency', 'compare-throughput', 'compare-ttft', 'compare-tpot', 'compare-e2e',
       ]);

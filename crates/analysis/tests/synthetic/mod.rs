@@ -60,7 +60,7 @@ impl Run {
             name: "20261125-080000-open",
             concurrency: Vec::new(),
             rates: vec![1.0, 2.0, 4.0],
-            max_in_flight: Some(40),
+            max_in_flight: Some(20),
             calibrated: true,
             ..Self::default()
         }
