@@ -278,7 +278,7 @@ fn blank(
 ) -> RequestRecord {
     RequestRecord {
         request_id: prepared.request_id.clone(),
-        stage_index: stage_index,
+        stage_index,
         server_index: server,
         user,
         session: prepared.session,

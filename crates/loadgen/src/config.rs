@@ -12,7 +12,7 @@ use crate::target::Target;
 /// Everything that is the same for every request of a run.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// The servers; user `i` of a stage sends to target `i mod n`.
+    /// The servers; user `i` of a stage, or request `i` of an open loop, goes to target `i mod n`.
     pub targets: Vec<Target>,
     /// The endpoint asked.
     pub endpoint: Endpoint,
@@ -26,7 +26,8 @@ pub struct ClientConfig {
     pub timeouts: Timeouts,
     /// Keep the answers' text in the records.
     pub keep_answers: bool,
-    /// Load-generator threads; `None` is one a CPU, never more than there are users.
+    /// Load-generator threads; `None` is one a CPU, in a closed loop never more than there are
+    /// users.
     pub workers: Option<NonZeroUsize>,
     /// A further certificate authority to trust, PEM.
     pub ca_pem: Option<Vec<u8>>,
