@@ -121,6 +121,7 @@ doc *flags:
 # What the load generator costs and how far its times are off, against a floor and a known truth (minutes; `--quick` for less)
 [group('develop')]
 bench-client *flags:
+    cargo build --quiet --profile {{ profile }} --package vllm-bench-run --package vllm-bench-prepare
     {{ run }} vllm-bench-bench-client -- "$@"
 
 # Search the simulator's capacity and hold it against the one computed from its cost model (minutes; `--over concurrency` for users)

@@ -37,3 +37,29 @@ fn a_stalled_client_is_compared_with_the_truth() {
     assert!(error > 0.0 && error.is_finite());
     assert!(text.contains("censored chunks, client stalled"), "{text}");
 }
+
+#[test]
+fn a_busy_cpu_delays_the_client_and_is_measured() {
+    let (text, object) = measured(&["--only", "busy"]);
+    for key in ["arrival_error_p99_us_busy_64", "client_lag_p99_us_busy_64"] {
+        assert!(object[key].as_f64().is_some_and(|us| us > 0.0), "{key}: {object}");
+    }
+    assert!(object["client_lag_p99_us_idle_64"].is_number(), "{object}");
+    assert!(text.contains("CPU shared with a busy loop"), "{text}");
+}
+
+#[test]
+fn arrivals_are_held_against_their_schedule() {
+    let (_, object) = measured(&["--only", "schedule"]);
+    assert!(object["send_error_p99_us"].as_f64().is_some_and(|us| us > 0.0), "{object}");
+    // Even arrivals would be 0.63 away from an exponential; a busy machine is not that late.
+    assert!(object["poisson_ks"].as_f64().is_some_and(|ks| ks > 0.0 && ks < 0.3), "{object}");
+}
+
+#[test]
+fn long_bodies_go_beside_other_streams() {
+    let (_, object) = measured(&["--only", "long-body"]);
+    for key in ["itl_error_p99_us_long_body", "itl_error_p99_us_no_long_body"] {
+        assert!(object[key].as_f64().is_some_and(|us| us > 0.0), "{key}: {object}");
+    }
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use vllm_bench_bench::{BenchError, ClientPlan, TruthCommand};
 use vllm_bench_loadgen::{LoadError, StopHandle};
-use vllm_bench_record::Calibration;
+use vllm_bench_record::{Calibration, Level, SearchAxis};
 
 use crate::calibrate_load::{CalibrationLoad, MOST_STREAMS};
 use crate::event::RunEvent;
@@ -80,9 +80,8 @@ pub fn calibrate(
     mut on_event: impl FnMut(RunEvent),
 ) -> Result<Calibrated, CalibrateError> {
     let started = Instant::now();
-    let stages = ready.plan.stages.iter().map(|stage| &stage.info.load);
     let max_tokens = ready.scenario.spec.request.max_tokens.get();
-    let asked = CalibrationLoad::of(stages, max_tokens, ready.probed);
+    let asked = CalibrationLoad::of(levels(ready), max_tokens, ready.probed);
     let mut tick = |elapsed: Duration| {
         on_event(RunEvent::Calibrating {
             elapsed_s: elapsed.as_secs_f64(),
@@ -95,6 +94,24 @@ pub fn calibrate(
     let calibration = Calibration { seconds: started.elapsed().as_secs_f64(), ..calibration };
     on_event(RunEvent::Calibrated { calibration: calibration.clone() });
     Ok(Calibrated { warnings: warnings(asked, &calibration), calibration })
+}
+
+/// Every load that the run can come to, with its cap on requests in flight: the stages', and the
+/// upper bound of a search.
+fn levels(ready: &Ready) -> Vec<(Level, Option<u32>)> {
+    let load = ready.scenario.spec.load.get_ref();
+    let loads = ready.plan.stages.iter().map(|stage| &stage.info.load);
+    let mut levels: Vec<_> =
+        loads.map(|load| (load.level(), load.open().and_then(|open| open.max_in_flight))).collect();
+    levels.extend(load.search.as_ref().map(|search| {
+        let plan = search.get_ref().plan();
+        let level = match plan.over {
+            SearchAxis::Rate => Level::Rate(plan.to),
+            SearchAxis::Concurrency => Level::Concurrency(plan.to.ceil() as u32),
+        };
+        (level, load.max_in_flight.as_ref().map(|cap| cap.get_ref().get()))
+    }));
+    levels
 }
 
 /// What [`execute`](crate::execute) does about it before its clock starts. Whatever keeps it from

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vllm_bench_record::StageLoad;
+use vllm_bench_record::Level;
 
 /// What preflight's short requests showed of the server's pace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,23 +40,21 @@ const RATES: (f64, f64) = (5.0, 1_000.0);
 const SOME_TTFT: Duration = Duration::from_millis(200);
 
 impl CalibrationLoad {
-    /// For the heaviest of `stages`, whose answers have at most `max_tokens`.
-    pub(crate) fn of<'a>(
-        stages: impl IntoIterator<Item = &'a StageLoad>,
+    /// For the heaviest of `levels`, each with its cap on requests in flight, whose answers have
+    /// at most `max_tokens`.
+    pub(crate) fn of(
+        levels: impl IntoIterator<Item = (Level, Option<u32>)>,
         max_tokens: u32,
         probed: Probed,
     ) -> Self {
         let rate = probed.tpot.map_or(SOME_RATE, |tpot| 1.0 / tpot.as_secs_f64());
         let rate = rate.clamp(RATES.0, RATES.1);
         let answer = probed.ttft.unwrap_or(SOME_TTFT).as_secs_f64() + f64::from(max_tokens) / rate;
-        let at_once = |load: &StageLoad| match load {
-            StageLoad::Concurrency(users) => *users,
-            StageLoad::Open(open) => {
-                let streams = (open.rate * answer).ceil() as u32;
-                streams.min(open.max_in_flight.unwrap_or(u32::MAX))
-            }
+        let at_once = |(level, cap): (Level, Option<u32>)| match level {
+            Level::Concurrency(users) => users,
+            Level::Rate(rate) => ((rate * answer).ceil() as u32).min(cap.unwrap_or(u32::MAX)),
         };
-        let asked = stages.into_iter().map(at_once).max().unwrap_or(SOME_STREAMS).max(1);
+        let asked = levels.into_iter().map(at_once).max().unwrap_or(SOME_STREAMS).max(1);
         Self { asked, streams: asked.min(MOST_STREAMS), rate }
     }
 
@@ -74,22 +72,7 @@ impl CalibrationLoad {
 
 #[cfg(test)]
 mod tests {
-    use vllm_bench_record::OpenLoad;
-
     use super::*;
-
-    fn open(rate: f64, max_in_flight: Option<u32>) -> StageLoad {
-        StageLoad::Open(OpenLoad {
-            rate,
-            arrivals: "poisson".into(),
-            profile: None,
-            warmup: Duration::ZERO,
-            max_in_flight,
-            last_arrival: None,
-            capped: 0,
-            left_out: Vec::new(),
-        })
-    }
 
     #[test]
     fn the_heaviest_stage_counts() {
@@ -97,8 +80,9 @@ mod tests {
             ttft: Some(Duration::from_millis(100)),
             tpot: Some(Duration::from_millis(10)),
         };
-        let users = |n| StageLoad::Concurrency(n);
-        for (stages, asked, streams) in [
+        let users = |n| (Level::Concurrency(n), None);
+        let open = |rate, cap| (Level::Rate(rate), cap);
+        for (levels, asked, streams) in [
             (vec![users(4), users(16), users(8)], 16, 16),
             (vec![], 64, 64),
             // An answer of 90 tokens takes a second.
@@ -106,8 +90,8 @@ mod tests {
             (vec![open(20.0, Some(7))], 7, 7),
             (vec![users(4_096)], 4_096, 1_024),
         ] {
-            let load = CalibrationLoad::of(&stages, 90, probed);
-            assert_eq!((load.asked, load.streams), (asked, streams), "{stages:?}");
+            let load = CalibrationLoad::of(levels.clone(), 90, probed);
+            assert_eq!((load.asked, load.streams), (asked, streams), "{levels:?}");
             assert!((load.rate - 100.0).abs() < 1e-6);
         }
     }
@@ -116,7 +100,7 @@ mod tests {
     fn rates_stay_within_what_makes_sense() {
         let rate = |tpot_us: Option<u64>| {
             let probed = Probed { ttft: None, tpot: tpot_us.map(Duration::from_micros) };
-            CalibrationLoad::of(&[StageLoad::Concurrency(10)], 16, probed).rate
+            CalibrationLoad::of([(Level::Concurrency(10), None)], 16, probed).rate
         };
         assert_eq!((rate(None), rate(Some(0)), rate(Some(1_000_000))), (50.0, 1_000.0, 5.0));
         let capped = CalibrationLoad { asked: 10, streams: 10, rate: 100.0 }.at_most(500.0);
