@@ -31,7 +31,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Prompts, answers and figures of single requests
     Inspect(Inspect),
-    /// Runs side by side over concurrency; the first is the baseline
+    /// Runs side by side over load (concurrency or request rate); the first is the baseline
     Compare(Compare),
 }
 
