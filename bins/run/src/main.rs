@@ -46,6 +46,12 @@ fn run(args: Args) -> anyhow::Result<Exit> {
     show.ready(&ready)?;
     let outcome = execute(ready, &stop, |event| show.event(&event)).map_err(with_exit)?;
     show.outcome(&outcome)?;
+    if let Some(problem) = outcome.search_problem().filter(|_| !stop.is_stopped()) {
+        return Err(exit_with(
+            Exit::Failure,
+            anyhow::anyhow!("the search has no answer: {problem}"),
+        ));
+    }
     Ok(match outcome.verdict.status() {
         _ if stop.is_stopped() => Exit::Interrupted,
         CheckStatus::Fail if args.strict => Exit::Verdict,

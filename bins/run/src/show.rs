@@ -3,7 +3,9 @@
 use vllm_bench_cli::progress::Lines;
 use vllm_bench_cli::{note, print, style, warn};
 use vllm_bench_record::{CheckStatus, Phase};
-use vllm_bench_runner::{Narrator, Ready, RunEvent, RunOutcome, Said, brief_table, verdict_text};
+use vllm_bench_runner::{
+    Narrator, Ready, RunEvent, RunOutcome, Said, brief_table, search_text, verdict_text,
+};
 
 use crate::cli::Args;
 
@@ -73,10 +75,12 @@ impl Show {
             CheckStatus::Warn => paint.yellow(text),
             CheckStatus::Fail => paint.red(text),
         });
-        let text = format!(
-            "\n{}\n{verdict}\n  {dir}\n  next: vllm-bench-report {dir}\n",
-            brief_table(&measured)
-        );
+        // A search's stages are its probes, which its own table has with what they were held against.
+        let table = match &outcome.manifest.search {
+            Some(search) => search_text(search),
+            None => brief_table(&measured),
+        };
+        let text = format!("\n{table}\n{verdict}\n  {dir}\n  next: vllm-bench-report {dir}\n");
         if self.json {
             if !self.quiet {
                 note(text.trim_end());

@@ -140,3 +140,26 @@ fn help_completions_and_man_need_no_scenario() {
         assert!(text(&out.stdout).contains(words), "{args:?}");
     }
 }
+
+#[test]
+fn a_search_ends_with_its_answer_or_with_code_1() {
+    let world = World::new();
+    let scenario = |limit: &str| {
+        let text = format!(
+            "name = \"search\"\ncorpus = {{ file = \"c.jsonl\" }}\nrequest = {{ max_tokens = 8 }}\n[load]\ncalibrate = false\n\
+             search = {{ over = \"concurrency\", from = 1, to = 2, requests = 2, confirm = 0 }}\n[slo]\ntpot_mean = \"{limit}\"\n"
+        );
+        std::fs::write(world.dir.path().join("search.toml"), text).unwrap();
+        world.run(&["search.toml", "--url", &world.simulator.url()])
+    };
+    let out = scenario("10s");
+    let (stdout, stderr) = (text(&out.stdout), text(&out.stderr));
+    assert_eq!(out.status.code(), Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("holds 2 streams"), "{stdout}");
+    assert!(stderr.contains("search: 1 to 2 streams with tpot_mean <= 10s"), "{stderr}");
+    let out = scenario("1us");
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    let stderr = text(&out.stderr);
+    assert!(stderr.contains("the lower bound 1 stream already fails: tpot_mean "), "{stderr}");
+    assert!(stderr.contains("lower `from`"), "{stderr}");
+}

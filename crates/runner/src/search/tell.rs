@@ -132,18 +132,42 @@ pub fn search_text(search: &SearchInfo) -> String {
         SearchAxis::Rate => "req/s",
         SearchAxis::Concurrency => "streams",
     };
-    let _ = writeln!(out, "  {:>5} {unit:>8}  {:<8} {}", "probe", "", "figures");
-    for (number, probe) in probes {
-        let figures: Vec<String> = probe.objectives.iter().map(short).collect();
-        let line = format!(
-            "  {number:>5} {:>8}  {:<8} {}",
-            probe.level.number(),
-            outcome(probe),
-            figures.join("  ")
-        );
-        let _ = writeln!(out, "{}", line.chars().take(80).collect::<String>().trim_end());
+    // As many objectives as there is room for; the run directory and the report have all.
+    let names: Vec<&str> = search.probes.first().map_or_else(Vec::new, |probe| {
+        let names = probe.objectives.iter().map(|objective| parts(&objective.slo).0);
+        let mut used = 25;
+        names
+            .take_while(|name| {
+                used += column(name) + 1;
+                used <= 80
+            })
+            .collect()
+    });
+    let _ = write!(out, "  {:>5} {unit:>8} {:<7}", "probe", "");
+    for name in &names {
+        let _ = write!(out, " {name:>width$}", width = column(name));
     }
-    let _ = writeln!(out, "  {}", answer(search));
+    for (number, probe) in probes {
+        let _ = write!(out, "\n  {number:>5} {:>8} {:<7}", probe.level.number(), outcome(probe));
+        for (name, objective) in names.iter().zip(&probe.objectives) {
+            let cell = short(name, objective);
+            let _ = write!(out, " {cell:>width$}", width = column(name));
+        }
+    }
+    out.push('\n');
+    let mut width = 0;
+    for word in answer(search).split(' ') {
+        // The first line and those that follow are indented alike.
+        let new_line = width == 0 || width + 1 + word.chars().count() > 78;
+        let (before, start) = match (new_line, width) {
+            (true, 0) => ("  ", 0),
+            (true, _) => ("\n  ", 0),
+            (false, width) => (" ", width + 1),
+        };
+        let _ = write!(out, "{before}{word}");
+        width = start + word.chars().count();
+    }
+    out.push('\n');
     out
 }
 
@@ -199,11 +223,15 @@ fn measured(objective: &ProbeObjective) -> String {
     text
 }
 
-/// `ttft_p99 412 ms`, with a mark where it does not hold.
-fn short(objective: &ProbeObjective) -> String {
-    let (name, ..) = parts(&objective.slo);
+/// `412 ms`, with a mark where it does not hold.
+fn short(name: &str, objective: &ProbeObjective) -> String {
     let value = objective.value.map_or_else(|| "-".into(), |value| figure(name, value));
-    format!("{name} {value}{}", if objective.holds { "" } else { "!" })
+    format!("{value}{}", if objective.holds { "" } else { "!" })
+}
+
+/// Width of an objective's column.
+fn column(name: &str) -> usize {
+    name.chars().count().max(9)
 }
 
 fn figure(name: &str, value: f64) -> String {
@@ -225,5 +253,65 @@ fn level(over: SearchAxis, value: f64) -> Level {
     match over {
         SearchAxis::Rate => Level::Rate(value),
         SearchAxis::Concurrency => Level::Concurrency(value as u32),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objective(slo: &str, value: f64, holds: bool) -> ProbeObjective {
+        let interval = Some((value * 0.9, value * 1.1));
+        ProbeObjective { slo: slo.into(), value: Some(value), interval, holds }
+    }
+
+    fn probe(rate: f64, ttft_ms: f64) -> Probe {
+        let holds = ttft_ms <= 500.0;
+        Probe {
+            stage: 0,
+            level: Level::Rate(rate),
+            confirms: false,
+            outcome: if holds { ProbeOutcome::Holds } else { ProbeOutcome::Fails },
+            objectives: vec![
+                objective("ttft_p99 <= 500ms", ttft_ms * 1e6, holds),
+                objective("goodput >= 95%", 0.97, true),
+                objective("in_flight_growth <= 5%", -0.012, true),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_probe_is_one_line_and_says_what_decided() {
+        assert_eq!(
+            probe_line(&probe(8.0, 400.0), false, (Some(8.0), None)),
+            "holds: ttft_p99 400 ms (360 ms to 440 ms) <= 500ms; at least 8"
+        );
+        assert_eq!(
+            probe_line(&probe(16.0, 612.0), true, (Some(8.0), Some(16.0))),
+            "fails, ended early: ttft_p99 612 ms (551 ms to 673 ms) > 500ms; between 8 and 16"
+        );
+        let unclear = Probe { outcome: ProbeOutcome::Unclear, ..probe(8.0, 490.0) };
+        assert!(probe_line(&unclear, false, (None, None)).starts_with("holds?: "));
+        assert_eq!(missed(&objective("goodput >= 95%", 0.5, false)), "goodput 50.0 % < 95%");
+    }
+
+    #[test]
+    fn the_table_is_ascending_and_fits_80_columns() {
+        let search = SearchInfo {
+            over: SearchAxis::Rate,
+            from: 8.0,
+            to: 64.0,
+            precision: 0.05,
+            probes: vec![probe(8.0, 400.0), probe(16.0, 612.0), probe(11.31, 450.0)],
+            answer: Some(Capacity { holds: 11.31, fails: Some(11.8) }),
+            ended: Some("the bracket is narrow enough and its answer was repeated; 3 probes went by the figure itself".into()),
+        };
+        let text = search_text(&search);
+        assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+        let rows: Vec<&str> = text.lines().skip(1).take(3).map(str::trim).collect();
+        assert_eq!(rows[1], "3     11.3 holds      450 ms    97.0 %          -1.20 %");
+        assert!(rows[2].contains("fails     612 ms!"), "{text}");
+        let answer = text.lines().nth(4).unwrap_or_default();
+        assert!(answer.starts_with("  holds 11.3 req/s, not 11.8 (the bracket"), "{text}");
     }
 }
