@@ -135,7 +135,8 @@ impl SloTarget {
         latencies.chain([ERROR_RATE.to_owned(), GOODPUT.to_owned()]).collect()
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    /// The target of this name; `None` when there is none.
+    pub fn parse(name: &str) -> Option<Self> {
         match name {
             ERROR_RATE => return Some(Self::ErrorRate),
             GOODPUT => return Some(Self::Goodput),
