@@ -255,10 +255,9 @@ fn paced(
     let rate = asked.or_else(|| summary.mean_rate()).unwrap_or_default();
     let cap = load.max_in_flight.as_ref().map(|n| n.get_ref().get());
     let warmup = load.warmup.as_ref().and_then(|w| w.get_ref().duration);
-    let label = match (&pace, &profile) {
-        (Pace::Trace(_), _) => arrivals.clone(),
-        (_, Some(profile)) => profile.clone(),
-        _ => Level::Rate(rate).with_unit(),
+    let label = match &pace {
+        Pace::Trace(_) => "trace".into(),
+        Pace::Arrivals { spec, .. } => profile_label(&spec.rate),
     };
     let open = OpenLoad {
         rate,
@@ -320,6 +319,17 @@ fn profile_words(rate: &RateProfile) -> Option<String> {
             humantime::format_duration(*on),
             humantime::format_duration(*off)
         )),
+    }
+}
+
+/// The same in a table's first column.
+fn profile_label(rate: &RateProfile) -> String {
+    match rate {
+        RateProfile::Constant(rate) => Level::Rate(*rate).with_unit(),
+        RateProfile::Linear(Ramp { from, to, .. })
+        | RateProfile::Exponential(Ramp { from, to, .. }) => format!("{from}→{to} req/s"),
+        RateProfile::Steps(_) => "steps".into(),
+        RateProfile::OnOff(_) => "bursts".into(),
     }
 }
 
@@ -392,7 +402,9 @@ mod tests {
             "open = { rate = { on_off = { on = \"1s\", off = \"3s\", rate = 40 } }, duration = \"8s\" }",
         );
         let [stage] = plan.stages.as_slice() else { panic!("one stage") };
-        assert_eq!(stage.info.label, "40 req/s for 1s, 0 for 3s, in turn");
+        assert_eq!(stage.info.label, "bursts");
+        let open = stage.info.load.open().expect("an open loop");
+        assert_eq!(open.profile.as_deref(), Some("40 req/s for 1s, 0 for 3s, in turn"));
         assert_eq!(stage.info.load.level(), Level::Rate(10.0));
     }
 }
