@@ -68,6 +68,7 @@ pub(crate) const fn ended(end: StageEnd) -> &'static str {
         StageEnd::Duration => "its time was over",
         StageEnd::Prompts => "the corpus had no prompt left",
         StageEnd::Precise => "precise enough",
+        StageEnd::Decided => "its objectives could not hold any more",
         StageEnd::Interrupted => "interrupted",
         // A later version's reason.
         _ => "for a reason that this version does not know",

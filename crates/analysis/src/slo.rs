@@ -40,8 +40,8 @@ pub(crate) fn figure_words(name: &str, value: f64) -> String {
 
 /// Whether the objective `name` bounds a share, not a time.
 pub(crate) fn is_share(name: &str) -> bool {
-    let target = Slo::parse(name, "0").map(|slo| slo.target);
-    matches!(target, Ok(SloTarget::ErrorRate | SloTarget::Goodput))
+    // All but the latencies are: a search has one of its own, the growth of what is under way.
+    !matches!(SloTarget::parse(name), Some(SloTarget::Latency(..)))
 }
 
 /// `TTFT p95`, `E2E from schedule mean`.
@@ -187,6 +187,7 @@ mod tests {
         assert_eq!(words("ttft_p95"), "TTFT p95");
         assert_eq!(words("e2e_from_schedule_mean"), "E2E from schedule mean");
         assert_eq!(words("error_rate"), "error rate");
+        assert!(is_share("goodput") && is_share("in_flight_growth") && !is_share("itl_max"));
         assert_eq!(limit_words("ttft_p95", "2s"), "TTFT p95 ≤ 2s");
         assert_eq!(limit_words("goodput", "95%"), "goodput ≥ 95%");
         assert_eq!(figure_words("goodput", 0.5), "50.0 %");
