@@ -357,7 +357,9 @@ fn what_the_runs_end_kept_from_being_sent_was_not_asked_for() {
     let mut arrivals = Arrivals::default();
     let sent = |ms: u64| RequestFacts { scheduled_at: at(ms), sent_at: Some(at(ms)), ..facts() };
     assert_eq!(arrivals.rates(), None);
-    [0, 500, 1_000].map(|ms| arrivals.add(&sent(ms)));
+    for ms in [0, 500, 1_000] {
+        arrivals.add(&sent(ms));
+    }
     arrivals.add(&RequestFacts { sent_at: None, ended: Ended::Cancelled, ..sent(9_000) });
     assert_eq!(arrivals.rates(), Some((2.0, 2.0)));
     arrivals.add(&RequestFacts { sent_at: None, ended: Ended::Failed, ..sent(1_500) });
