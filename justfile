@@ -124,6 +124,11 @@ bench-client *flags:
     cargo build --quiet --profile {{ profile }} --package vllm-bench-run --package vllm-bench-prepare
     {{ run }} vllm-bench-bench-client -- "$@"
 
+# How fast a corpus of 10,000 prompts of 15,000 tokens is written, and in how little memory (add --tokenizer FOLDER for a real model's tokens)
+[group('develop')]
+bench-corpus *flags:
+    cargo run --quiet --profile {{ profile }} --package vllm-bench-corpus --example bench-corpus -- "$@"
+
 # Search the simulator's capacity and hold it against the one computed from its cost model (minutes; `--over concurrency` for users)
 [group('develop')]
 bench-capacity *flags:

@@ -33,6 +33,12 @@ pub(crate) struct Args {
     /// Mean length of a whole prompt, in tokens
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub mean_tokens: Option<u32>,
+    /// Tokens of a block of the server's prefix cache: 16 on GPUs, 128 on CPUs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub block_size: Option<u32>,
+    /// Blocks that this cache has, to predict its hits too; its end is far away where it is not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 28))]
+    pub cache_blocks: Option<u64>,
     /// Count by this tokenizer: a Hub model id, a folder, or a tokenizer.json
     #[arg(long, value_name = "MODEL-OR-PATH", conflicts_with = "server")]
     pub tokenizer: Option<String>,
@@ -70,6 +76,12 @@ impl Args {
             let mut length = spec.length();
             length.mean_tokens = mean_tokens;
             spec.length = Some(length);
+        }
+        if self.block_size.is_some() || self.cache_blocks.is_some() {
+            let mut cache = spec.cache();
+            cache.block_size = self.block_size.unwrap_or(cache.block_size);
+            cache.blocks = self.cache_blocks.or(cache.blocks);
+            spec.cache = Some(cache);
         }
     }
 
@@ -135,11 +147,21 @@ mod tests {
     }
 
     #[test]
+    fn the_cache_is_looked_at_as_asked() {
+        let args = parse("prepare x.toml --block-size 128 --cache-blocks 9000").expect("fine");
+        let mut spec = CorpusSpec { name: "x".into(), ..CorpusSpec::default() };
+        assert_eq!((spec.cache().block_size, spec.cache().blocks), (16, None));
+        args.override_spec(&mut spec);
+        assert_eq!((spec.cache().block_size, spec.cache().blocks), (128, Some(9000)));
+    }
+
+    #[test]
     fn bad_flags_are_refused() {
         for line in [
             "prepare x.toml --count 0",
             "prepare x.toml --source dolly",
             "prepare x.toml --model m",
+            "prepare x.toml --block-size 0",
             "prepare",
         ] {
             parse(line).expect_err(line);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use vllm_bench_cli::style::{self, Paint};
-use vllm_bench_corpus::Corpus;
+use vllm_bench_corpus::{Aims, Corpus, Overlap, Retrieval};
 
 /// Bars of the histogram.
 const BINS: usize = 7;
@@ -35,13 +35,17 @@ pub(crate) fn text(
         ),
     ];
     lines.extend(histogram(&lengths).into_iter().map(|line| format!("  {line}")));
+    lines.extend(header.aims.as_ref().map(|aims| aimed(aims, header.prompts)));
     lines.push(uniqueness(
         header.shared_leading_blocks,
         header.shared_head_tokens,
         header.block_size,
         paint,
     ));
-    if header.reused_passages > 0 {
+    lines.extend(header.overlap.iter().flat_map(|overlap| shared(overlap)));
+    if let Some(retrieval) = &header.retrieval {
+        lines.push(documents(retrieval));
+    } else if header.reused_passages > 0 {
         lines.push(format!(
             "  reused   {} passages stand in later places of more than one prompt",
             thousands(header.reused_passages as usize)
@@ -56,6 +60,58 @@ pub(crate) fn text(
     lines.push(format!("  sha256   {}", corpus.sha256()));
     lines.push(format!("next: {}", next(corpus, server)));
     Ok(lines.join("\n"))
+}
+
+/// How near prompts are to the lengths they aimed at.
+fn aimed(aims: &Aims, prompts: u32) -> String {
+    let raised = match aims.raised {
+        0 => String::new(),
+        n => format!(" · {} were asked to be shorter than a prompt can be", thousands(n as usize)),
+    };
+    format!(
+        "  length   {} of {} to the token · {:.1} off on average, {} at most{raised}",
+        thousands(aims.exact as usize),
+        thousands(prompts as usize),
+        aims.mean_off,
+        aims.most_off
+    )
+}
+
+/// What prompts have in common, and what a prefix cache would answer.
+fn shared(overlap: &Overlap) -> Vec<String> {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let sampled = match overlap.anywhere_one_of {
+        1 => String::new(),
+        n => format!(" (by one of {} blocks)", thousands(n as usize)),
+    };
+    let limited = overlap.limited.as_ref().map_or(String::new(), |cache| {
+        format!(", of {} blocks {}", thousands(cache.blocks as usize), percent(cache.hit_share))
+    });
+    vec![
+        format!(
+            "  overlap  of {} blocks {} are the beginning of an earlier prompt, {} stand in one anywhere{sampled}",
+            thousands(overlap.blocks as usize),
+            percent(overlap.leading_share),
+            percent(overlap.anywhere_share)
+        ),
+        format!(
+            "  cache    predicted prefix hits, sent once in order: without an end {}{limited} of the prompt tokens",
+            percent(overlap.hit_share)
+        ),
+    ]
+}
+
+/// Which documents a retrieval plan used.
+fn documents(retrieval: &Retrieval) -> String {
+    format!(
+        "  retrieved {} passages of {} documents (of {}) · {:.1} % from the ten most popular · {:.1} % seen before · {} with their answer",
+        thousands(retrieval.passages as usize),
+        thousands(retrieval.documents_used as usize),
+        thousands(retrieval.documents as usize),
+        retrieval.top10_share * 100.0,
+        retrieval.repeated_share * 100.0,
+        thousands(retrieval.with_answer as usize)
+    )
 }
 
 fn uniqueness(shared: u64, head: u32, block: u32, paint: Paint) -> String {

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rayon::ThreadPool;
-use vllm_bench_protocol::{ChatMessage, Endpoint};
+use vllm_bench_protocol::Endpoint;
 
-use crate::file::{prompt_id, write};
-use crate::header::{BLOCK_SIZE, TokenStats};
-use crate::source::{self, HubFile, HubKind, HubOptions, fetch, fetch_if_there};
+use crate::file::{Sealer, Spool, write};
+use crate::header::{Aims, Retrieval, TokenStats};
+use crate::lengths::Lengths;
+use crate::overlap::{Tracer, overlap};
+use crate::source::{self, HubFile, HubKind, HubOptions, Material, fetch, fetch_if_there};
 use crate::spec::{CounterKind, Form, Pin};
 use crate::tokens::{BuiltInCounter, ServerCounter, ServerOptions, TokenizerCounter};
 use crate::uniqueness::violations;
-use crate::{CorpusError, CorpusHeader, CorpusSpec, Progress, Prompt, TokenCounter, rag, ready};
+use crate::{CorpusError, CorpusHeader, CorpusSpec, Progress, TokenCounter, rag, ready};
 
 /// What a spec does not say, because it differs from machine to machine. Nothing of it gets into the corpus but by its
 /// effect.
@@ -32,15 +34,28 @@ pub struct BuildOptions {
     pub threads: Option<usize>,
 }
 
-/// A prompt before it has its number.
-pub(crate) struct Built {
-    pub(crate) messages: Vec<ChatMessage>,
-    pub(crate) tokens: u32,
-    /// Of its first full block after the common head.
-    pub(crate) key: Option<[u8; 32]>,
-    pub(crate) reference: Option<String>,
-    /// Passages in it that other prompts have too.
+/// What prompts are made from and where they go.
+pub(crate) struct Workshop<'a> {
+    pub(crate) spec: &'a CorpusSpec,
+    pub(crate) material: &'a Material,
+    pub(crate) counter: &'a dyn TokenCounter,
+    pub(crate) pool: &'a ThreadPool,
+    pub(crate) sealer: &'a Sealer,
+    pub(crate) spool: &'a mut Spool,
+    pub(crate) progress: &'a mut dyn FnMut(Progress),
+}
+
+/// What a form says of the prompts that it put into the spool.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Passages that stand in a prompt and in an earlier one too.
     pub(crate) reuses: u64,
+    /// How far the prompts are from the lengths that they aimed at, where they aimed.
+    pub(crate) aims: Option<Aims>,
+    /// Which documents were retrieved, of a retrieval plan.
+    pub(crate) retrieval: Option<Retrieval>,
+    /// Tokens that all prompts of one template begin with, where that is not the spec's own common head.
+    pub(crate) head_tokens: Option<u32>,
 }
 
 /// Makes a corpus from local files and writes it to `out`; paths in the spec are relative to `base_dir`.
@@ -103,21 +118,44 @@ pub fn build_counted(
     spec.validate()?;
     let readers = pool(options.threads)?;
     // Moving in and out of the pool keeps `progress` on this thread.
-    let (material, sources) = source::load(spec, options, &readers, progress)?;
+    let (lengths, trace) = Lengths::of(spec, &options.base_dir)?;
+    let (material, mut sources) = source::load(spec, &lengths, options, &readers, progress)?;
+    sources.extend(trace);
     let counters = pool(counter.threads().or(options.threads))?;
-    let built = match spec.form {
-        Form::Rag => rag::assemble(spec, &material, counter, &counters, progress)?,
-        Form::ReadyMade => ready::select(spec, &material, counter, &counters, progress)?,
+    let block_size = spec.cache().block_size;
+    let expected = expected_tokens(spec, &material, &lengths);
+    let sealer = Sealer { name: spec.name.clone(), tracer: Tracer::new(block_size, expected) };
+    let mut spool = Spool::create(out)?;
+    let outcome = {
+        let mut shop = Workshop {
+            spec,
+            material: &material,
+            counter,
+            pool: &counters,
+            sealer: &sealer,
+            spool: &mut spool,
+            progress,
+        };
+        match spec.form {
+            Form::Rag if spec.is_retrieved() => rag::retrieve(&mut shop, &lengths)?,
+            Form::Rag => rag::assemble(&mut shop)?,
+            Form::ReadyMade => ready::select(&mut shop)?,
+        }
     };
-    let keys: Vec<_> = built.iter().map(|b| b.key).collect();
-    let lengths = built.iter().map(|b| b.tokens);
-    let tokens = TokenStats::of(lengths).ok_or_else(|| CorpusError::TooFew {
+    let tokens = TokenStats::of(spool.lengths()).ok_or_else(|| CorpusError::TooFew {
         wanted: 1,
         possible: 0,
         lacking: "no prompt is left".to_owned(),
         advice: "see what the sources hold".to_owned(),
     })?;
     check_mean(spec, &tokens)?;
+    let overlap = overlap(
+        spool.len() as u32,
+        block_size,
+        sealer.tracer.one_of(),
+        spec.cache().blocks,
+        |index| spool.trace(index),
+    )?;
     let identity = counter.identity();
     let header = CorpusHeader {
         vllm_bench_corpus: 1,
@@ -131,34 +169,51 @@ pub fn build_counted(
         chat_template: identity.chat_template,
         exact: identity.exact,
         sources,
-        prompts: built.len() as u32,
+        prompts: spool.len() as u32,
         tokens,
-        shared_head_tokens: rag::common_head(spec, counter)?,
-        block_size: BLOCK_SIZE,
-        shared_leading_blocks: violations(&keys).len() as u64,
-        reused_passages: built.iter().map(|b| b.reuses).sum(),
+        shared_head_tokens: match outcome.head_tokens {
+            Some(tokens) => tokens,
+            None => rag::common_head(spec, counter)?,
+        },
+        block_size,
+        shared_leading_blocks: violations(&spool.keys()).len() as u64,
+        reused_passages: outcome.reuses,
+        aims: outcome.aims,
+        overlap: Some(overlap),
+        retrieval: outcome.retrieval,
     };
-    let prompts: Vec<Prompt> = built
-        .into_iter()
-        .enumerate()
-        .map(|(i, b)| Prompt::new(prompt_id(&spec.name, i), b.tokens, b.messages, b.reference))
-        .collect();
-    write(out, &header, &prompts)?;
+    write(out, &header, &mut spool)?;
     Ok(header)
 }
 
 fn check_mean(spec: &CorpusSpec, tokens: &TokenStats) -> Result<(), CorpusError> {
-    let Some(length) = spec.length.or((spec.form == Form::Rag).then(|| spec.length())) else {
+    let Some(length) = spec.length.clone().or((spec.form == Form::Rag).then(|| spec.length()))
+    else {
         return Ok(());
     };
     let wanted = f64::from(length.mean_tokens);
-    if spec.form == Form::ReadyMade || (tokens.mean - wanted).abs() <= wanted * 0.02 {
+    // Other distributions aim at each length by itself, and the header has how far they are off.
+    if spec.form == Form::ReadyMade
+        || spec.is_retrieved()
+        || (tokens.mean - wanted).abs() <= wanted * 0.02
+    {
         return Ok(());
     }
     Err(CorpusError::Length {
         message: format!("the mean came out at {} tokens, wanted is {} ± 2 %", tokens.mean, length.mean_tokens),
         advice: "ask for more prompts, or for a length.within that leaves room for the cut at a sentence".to_owned(),
     })
+}
+
+/// About how many tokens the corpus will have.
+fn expected_tokens(spec: &CorpusSpec, material: &Material, lengths: &Lengths) -> u64 {
+    match spec.form {
+        Form::Rag => u64::from(spec.prompts()) * u64::from(lengths.mean()),
+        Form::ReadyMade => {
+            let texts = material.ready.iter().flat_map(|ready| &ready.messages);
+            texts.map(|message| message.content.len() as u64 / 4).sum()
+        }
+    }
 }
 
 fn pool(threads: Option<usize>) -> Result<ThreadPool, CorpusError> {

@@ -51,6 +51,18 @@ pub enum CorpusError {
         /// What is wrong with it.
         message: String,
     },
+    /// A value in a data file is wrong.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// 1-based line.
+        line: u64,
+        /// 1-based column, in characters.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
     /// A source file as a whole cannot be used.
     #[error("{}: {message}", path.display())]
     Source {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::overlap::Overlap;
+
 /// Tokens in one block of the server's prefix cache, vLLM's default.
 pub const BLOCK_SIZE: u32 = 16;
 
@@ -44,6 +46,16 @@ pub struct CorpusHeader {
     pub shared_leading_blocks: u64,
     /// Passages that stand in more than one prompt (never as the first passage).
     pub reused_passages: u64,
+    /// How far prompts are from the lengths that they aimed at; none of ready-made prompts and of plans without a length.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aims: Option<Aims>,
+    /// What the prompts share in their order, and what a prefix cache would answer of it. None of corpora made before it
+    /// was counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<Overlap>,
+    /// Which documents were retrieved how often; of a retrieval plan only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<Retrieval>,
 }
 
 /// One source as it was read.
@@ -88,6 +100,60 @@ pub struct TokenStats {
     pub p99: u32,
     /// Longest.
     pub max: u32,
+}
+
+/// Lengths against what was aimed at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Aims {
+    /// Prompts that have their length to the token.
+    pub exact: u32,
+    /// Mean distance, tokens, rounded to two digits after the point.
+    pub mean_off: f64,
+    /// Greatest distance, tokens.
+    pub most_off: u32,
+    /// Prompts that were asked to be shorter than any can be, and were made as short as can be.
+    #[serde(default)]
+    pub raised: u32,
+}
+
+impl Aims {
+    /// Of pairs of the length aimed at and the length that came out; `None` of none.
+    pub(crate) fn of(pairs: impl IntoIterator<Item = (u32, u32)>) -> Option<Self> {
+        let (mut count, mut exact, mut sum, mut most) = (0u32, 0, 0u64, 0);
+        for (aim, tokens) in pairs {
+            let off = aim.abs_diff(tokens);
+            count += 1;
+            exact += u32::from(off == 0);
+            sum += u64::from(off);
+            most = most.max(off);
+        }
+        let mean_off = (sum as f64 / f64::from(count.max(1)) * 100.0).round() / 100.0;
+        (count > 0).then_some(Self { exact, mean_off, most_off: most, raised: 0 })
+    }
+}
+
+/// Documents of a retrieval plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Retrieval {
+    /// Documents of the collection.
+    pub documents: u32,
+    /// Chunks that they were cut into.
+    pub chunks: u32,
+    /// Documents that stand in at least one prompt.
+    pub documents_used: u32,
+    /// Passages in all prompts.
+    pub passages: u64,
+    /// Share of them that come from the ten documents which are used most, rounded to six digits.
+    pub top10_share: f64,
+    /// Share of them that an earlier prompt has too, rounded to six digits.
+    pub repeated_share: f64,
+    /// Prompts that hold the passage their question was asked about: the chunk of it that has the answer word for word, else
+    /// its first.
+    pub with_answer: u32,
+    /// Questions that are asked in more than one prompt.
+    pub questions_repeated: u32,
 }
 
 impl TokenStats {

@@ -26,6 +26,7 @@ mod error;
 mod file;
 mod header;
 mod lengths;
+mod overlap;
 mod progress;
 mod prompt;
 mod rag;
@@ -40,13 +41,15 @@ mod words;
 pub use build::{BuildOptions, build, build_counted, build_with};
 pub use error::CorpusError;
 pub use file::Corpus;
-pub use header::{BLOCK_SIZE, CorpusHeader, SourceRecord, TokenStats};
+pub use header::{Aims, BLOCK_SIZE, CorpusHeader, Retrieval, SourceRecord, TokenStats};
+pub use overlap::{LimitedCache, Overlap};
 pub use progress::Progress;
 pub use prompt::{Prompt, plain_text};
 pub use source::{Article, Encyclopedia, HubOptions};
 pub use spec::{
-    CorpusSpec, CounterKind, Footnotes, Form, HubLocation, LengthSpec, ManifestFile, RagSpec,
-    SharedOpenings, SourceKind, SourceManifest, SourceRole, SourceSpec, TokensSpec,
+    CacheSpec, CorpusSpec, CounterKind, Distribution, Footnotes, Form, HubLocation, Leading,
+    LengthSpec, ManifestFile, PassageOrder, QuestionPlace, RagSpec, Reuse, SharedOpenings,
+    SourceKind, SourceManifest, SourceRole, SourceSpec, TemplateSpec, TokensSpec,
 };
 pub use tokens::{
     BuiltInCounter, Measure, ServerCounter, ServerOptions, TokenCounter, TokenizerCounter,

@@ -2,30 +2,24 @@
 
 use std::collections::HashSet;
 
-use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::build::Built;
+use crate::build::{Outcome, Workshop};
 use crate::dice::Dice;
-use crate::source::Material;
 use crate::spec::SharedOpenings;
 use crate::uniqueness::Opening;
-use crate::{CorpusError, CorpusSpec, Progress, TokenCounter, rag};
+use crate::{CorpusError, CorpusSpec, Progress, rag};
 
 /// Chooses among the ready-made prompts, in seeded order.
-pub(crate) fn select(
-    spec: &CorpusSpec,
-    material: &Material,
-    counter: &dyn TokenCounter,
-    pool: &ThreadPool,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Built>, CorpusError> {
+pub(crate) fn select(shop: &mut Workshop<'_>) -> Result<Outcome, CorpusError> {
+    let Workshop { spec, material, counter, pool, sealer, spool, progress } = shop;
+    let spec: &CorpusSpec = spec;
     let wanted = spec.prompts() as usize;
     let mut order: Vec<usize> = (0..material.ready.len()).collect();
     Dice::new(spec.seed, "ready-made").shuffle(&mut order);
-    let opening = Opening::after(rag::common_head(spec, counter)?);
-    let bounds = spec.length.map(|length| length.bounds());
-    let mut built: Vec<Built> = Vec::new();
+    let opening = Opening::after(rag::common_head(spec, *counter)?, spec.cache().block_size);
+    let bounds = spec.length.as_ref().map(|length| length.bounds());
+    let mut built = 0;
     let (mut alike, mut unfit) = (0usize, 0usize);
     let mut seen = HashSet::new();
     for lot in order.chunks(64) {
@@ -42,14 +36,15 @@ pub(crate) fn select(
                 && spec.shared_openings == SharedOpenings::Drop
             {
                 alike += 1;
-            } else if built.len() < wanted {
+            } else if built < wanted {
                 let ready = &material.ready[at];
                 let (messages, reference) = (ready.messages.clone(), ready.reference.clone());
-                built.push(Built { messages, tokens, key, reference, reuses: 0 });
+                spool.put(sealer.seal(built, &ids, key, messages, reference)?)?;
+                built += 1;
             }
         }
-        progress(Progress::Building { done: built.len(), total: wanted.min(order.len()) });
-        if built.len() >= wanted {
+        progress(Progress::Building { done: built, total: wanted.min(order.len()) });
+        if built >= wanted {
             break;
         }
     }
@@ -59,12 +54,12 @@ pub(crate) fn select(
         )));
     }
     let asked = spec.prompts.map_or(1, |n| n as usize);
-    if built.len() >= asked {
-        return Ok(built);
+    if built >= asked {
+        return Ok(Outcome::default());
     }
     Err(CorpusError::TooFew {
         wanted: asked,
-        possible: built.len(),
+        possible: built,
         lacking: format!(
             "of {} prompts {unfit} are not of the asked length and {alike} begin like an earlier one",
             material.ready.len()

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use sha2::{Digest, Sha256};
 use vllm_bench_protocol::{ChatMessage, Role};
 
-use crate::header::BLOCK_SIZE;
 use crate::{CorpusError, TokenCounter};
+
+/// Three beginnings without a token in common, so that none of them counts as part of the head.
+pub(crate) const UNLIKE: [&str; 3] = ["Quartz veins", "7 ships", "émigré"];
 
 /// Which block of a prompt must be its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +24,9 @@ impl Opening {
     pub(crate) fn of(
         shape: &[ChatMessage],
         counter: &dyn TokenCounter,
+        block_size: u32,
     ) -> Result<Self, CorpusError> {
-        // Three beginnings without a token in common, so that none of them counts as part of the head.
-        let variants = ["Quartz veins", "7 ships", "émigré"].map(|text| {
+        let variants = UNLIKE.map(|text| {
             let other = |m: &ChatMessage| match m.role {
                 Role::System => m.clone(),
                 role => ChatMessage::new(role, text),
@@ -33,12 +35,19 @@ impl Opening {
         });
         let [a, b, c] = variants;
         let (a, b, c) = (a?, b?, c?);
-        Ok(Self::after(common(&a, &b).min(common(&a, &c)).min(common(&b, &c)) as u32))
+        let head = common(&a, &b).min(common(&a, &c)).min(common(&b, &c)) as u32;
+        Ok(Self::after(head, block_size))
     }
 
-    pub(crate) fn after(head_tokens: u32) -> Self {
-        let end = (head_tokens.div_ceil(BLOCK_SIZE) + 1) * BLOCK_SIZE;
+    pub(crate) fn after(head_tokens: u32, block_size: u32) -> Self {
+        let end = (head_tokens.div_ceil(block_size) + 1) * block_size;
         Self { head_tokens, end: end as usize }
+    }
+
+    /// Tokens that all of these begin with.
+    pub(crate) fn common(prompts: &[&[u32]]) -> u32 {
+        let Some((first, others)) = prompts.split_first() else { return 0 };
+        others.iter().map(|other| common(first, other)).min().unwrap_or(first.len()) as u32
     }
 
     /// What must differ from prompt to prompt: a digest of the tokens up to the end of the first full block after the head.
@@ -75,10 +84,10 @@ mod tests {
     #[test]
     fn the_block_after_the_head_counts() {
         for (head, end) in [(0, 16), (1, 32), (16, 32), (17, 48)] {
-            assert_eq!(Opening::after(head).end, end, "{head}");
+            assert_eq!(Opening::after(head, 16).end, end, "{head}");
         }
         let ids: Vec<u32> = (0..64).collect();
-        let opening = Opening::after(10);
+        let opening = Opening::after(10, 16);
         let mut other = ids.clone();
         other[32] = 999;
         assert_eq!(opening.key(&ids), opening.key(&other), "beyond the block");
@@ -92,7 +101,7 @@ mod tests {
     #[test]
     fn the_head_is_the_system_line() {
         let shape = [ChatMessage::system("You are a test."), ChatMessage::user("x")];
-        let opening = Opening::of(&shape, &BuiltInCounter::new()).expect("counts");
+        let opening = Opening::of(&shape, &BuiltInCounter::new(), 16).expect("counts");
         // "You are a test.\n\n": pieces of the built-in counter.
         assert_eq!(opening.head_tokens, 7);
     }

@@ -10,11 +10,12 @@
 
 mod check;
 mod read;
+mod spool;
 mod write;
 
 pub(crate) use check::hex;
 pub use read::Corpus;
-pub(crate) use read::prompt_id;
+pub(crate) use spool::{Sealed, Sealer, Spool};
 pub(crate) use write::write;
 
 use serde::{Deserialize, Serialize};

@@ -6,19 +6,17 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::spool::Spool;
 use super::{Footer, check};
-use crate::{CorpusError, CorpusHeader, Prompt};
+use crate::{CorpusError, CorpusHeader};
 
 /// Writes the corpus and gives the sha256 of the whole file.
 pub(crate) fn write(
     out: &Path,
     header: &CorpusHeader,
-    prompts: &[Prompt],
+    prompts: &mut Spool,
 ) -> Result<String, CorpusError> {
-    if let Some(folder) = out.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(CorpusError::io("create", folder))?;
-    }
-    let temporary = temporary_name(out);
+    let temporary = beside(out, "part");
     let written = write_to(&temporary, header, prompts);
     let renamed = written.and_then(|sha256| {
         std::fs::rename(&temporary, out).map_err(CorpusError::io("rename to", out))?;
@@ -31,31 +29,39 @@ pub(crate) fn write(
     renamed
 }
 
-fn write_to(path: &Path, header: &CorpusHeader, prompts: &[Prompt]) -> Result<String, CorpusError> {
+fn write_to(
+    path: &Path,
+    header: &CorpusHeader,
+    prompts: &mut Spool,
+) -> Result<String, CorpusError> {
     let file = File::create(path).map_err(CorpusError::io("create", path))?;
     let mut out = Hashing { inner: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
-    let failed = CorpusError::io("write", path);
+    let failed = || CorpusError::io("write", path);
+    let sealed = check::seal(header).map_err(std::io::Error::from);
+    sealed.and_then(|line| writeln!(out, "{line}")).map_err(failed())?;
+    for index in 0..prompts.len() {
+        let mut line = prompts.line(index)?;
+        line.push(b'\n');
+        out.write_all(&line).map_err(failed())?;
+    }
+    let footer = Footer {
+        end: true,
+        prompts: prompts.len() as u32,
+        sha256: check::hex(&out.hash.clone().finalize()),
+    };
     let result = (|| {
-        writeln!(out, "{}", check::seal(header)?)?;
-        for prompt in prompts {
-            writeln!(out, "{}", check::seal(prompt)?)?;
-        }
-        let footer = Footer {
-            end: true,
-            prompts: prompts.len() as u32,
-            sha256: check::hex(&out.hash.clone().finalize()),
-        };
         writeln!(out, "{}", serde_json::to_string(&footer)?)?;
         out.inner.flush()?;
         out.inner.get_ref().sync_all()?;
         Ok(check::hex(&out.hash.finalize_reset()))
     })();
-    result.map_err(failed)
+    result.map_err(failed())
 }
 
-fn temporary_name(out: &Path) -> PathBuf {
+/// A name for what is on its way to become `out`.
+pub(super) fn beside(out: &Path, ending: &str) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
+    name.push(format!(".{}.{ending}", std::process::id()));
     out.with_file_name(name)
 }
 

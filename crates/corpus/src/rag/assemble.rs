@@ -1,45 +1,41 @@
 //! All prompts of a RAG corpus: chosen one after the other, counted in parallel, mended where need be.
 
-use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::choose::Passages;
 use super::fit::Fitted;
 use super::job::{Job, Table};
 use super::plan::{Costs, Plan};
-use crate::build::Built;
-use crate::source::Material;
+use crate::build::{Outcome, Workshop};
+use crate::file::Sealed;
+use crate::header::Aims;
 use crate::uniqueness::violations;
-use crate::{CorpusError, CorpusSpec, Progress, TokenCounter};
+use crate::{CorpusError, Progress};
 
 /// Times that prompts which do not fit are mended.
 const ROUNDS: usize = 6;
 
 /// Makes the prompts of a RAG corpus.
-pub(crate) fn assemble(
-    spec: &CorpusSpec,
-    material: &Material,
-    counter: &dyn TokenCounter,
-    pool: &ThreadPool,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<Built>, CorpusError> {
-    let job = Job::new(spec, material, counter, pool)?;
-    let mut passages = Passages::new(&material.passages, counter, pool);
+pub(crate) fn assemble(shop: &mut Workshop<'_>) -> Result<Outcome, CorpusError> {
+    let material = shop.material;
+    let job = Job::new(shop.spec, material, shop.counter, shop.pool)?;
+    let mut passages = Passages::new(&material.passages, shop.counter, shop.pool);
     let mut table = job.choose(&mut passages)?;
     let costs = job.costs(&table, &mut passages)?;
     let mut plans = job.plan_all(job.count, costs, &mut table, &mut passages)?;
-    let mut fitted: Vec<Option<Fitted>> = vec![None; plans.len()];
+    let mut tokens: Vec<u32> = vec![0; plans.len()];
     let mut pending: Vec<usize> = (0..plans.len()).collect();
     for round in 0..=ROUNDS {
-        job.fit_all(&pending, &mut plans, &mut fitted, &passages, progress)?;
-        let keys: Vec<_> = fitted.iter().map(|f| f.as_ref().and_then(|f| f.key)).collect();
-        let shared = violations(&keys);
-        pending = (0..plans.len()).filter(|&i| job.misses(&plans[i], fitted[i].as_ref())).collect();
+        job.fit_all(&pending, &mut plans, &mut tokens, &passages, shop)?;
+        let shared = violations(&shop.spool.keys());
+        pending = (0..plans.len())
+            .filter(|&i| tokens[i].abs_diff(plans[i].target) > job.tolerance)
+            .collect();
         if round == ROUNDS || (shared.is_empty() && pending.is_empty()) {
             break;
         }
         for &i in &pending {
-            job.mend_length(&mut plans[i], fitted[i].as_ref(), costs, &mut table, &mut passages)?;
+            job.mend_length(&mut plans[i], tokens[i], costs, &mut table, &mut passages)?;
         }
         for i in shared {
             if table.change_opening(&mut plans[i]) && !pending.contains(&i) {
@@ -51,69 +47,64 @@ pub(crate) fn assemble(
             break;
         }
     }
-    let reused = table.deck.reused;
-    plans
-        .into_iter()
-        .zip(fitted)
-        .map(|(plan, fitted)| {
-            let fitted = fitted.expect("every prompt is counted in the first round");
-            job.check(&fitted)?;
-            Ok(Built {
-                messages: fitted.messages,
-                tokens: fitted.tokens,
-                key: fitted.key,
-                reference: material.exchanges[plan.asked.exchange].answer.clone(),
-                reuses: plan.passages.iter().filter(|at| reused.contains(at)).count() as u64,
-            })
-        })
-        .collect()
+    for &tokens in &tokens {
+        job.check(tokens)?;
+    }
+    let reused = &table.deck.reused;
+    let passages = plans.iter().flat_map(|plan| &plan.passages);
+    Ok(Outcome {
+        reuses: passages.filter(|at| reused.contains(at)).count() as u64,
+        aims: Aims::of(plans.iter().zip(&tokens).map(|(plan, &tokens)| (plan.target, tokens))),
+        ..Outcome::default()
+    })
 }
 
 impl Job<'_> {
+    /// Fits these prompts and puts them into the spool.
     fn fit_all(
         &self,
         which: &[usize],
         plans: &mut [Plan],
-        fitted: &mut [Option<Fitted>],
+        tokens: &mut [u32],
         passages: &Passages<'_>,
-        progress: &mut dyn FnMut(Progress),
+        shop: &mut Workshop<'_>,
     ) -> Result<(), CorpusError> {
         let writer = self.writer(passages);
         let mut done = self.count - which.len();
+        let (sealer, exchanges) = (shop.sealer, &self.material.exchanges);
         for lot in which.chunks(64) {
-            let results: Vec<(Plan, Fitted)> = self.pool.install(|| {
+            let results: Vec<(Plan, Sealed)> = self.pool.install(|| {
                 let fit = |&i: &usize| {
                     let mut plan = plans[i].clone();
-                    writer.fit(&mut plan).map(|fitted| (plan, fitted))
+                    let Fitted { messages, ids, key } = writer.fit(&mut plan)?;
+                    let reference = exchanges[plan.asked.exchange].answer.clone();
+                    let sealed = sealer.seal(i, &ids, key, messages, reference)?;
+                    Ok((plan, sealed))
                 };
-                lot.par_iter().map(fit).collect::<Result<_, _>>()
+                lot.par_iter().map(fit).collect::<Result<_, CorpusError>>()
             })?;
-            for (&i, (plan, result)) in lot.iter().zip(results) {
+            for (&i, (plan, sealed)) in lot.iter().zip(results) {
                 plans[i] = plan;
-                fitted[i] = Some(result);
+                tokens[i] = sealed.tokens;
+                shop.spool.put(sealed)?;
             }
             done += lot.len();
-            progress(Progress::Building { done, total: self.count });
+            (shop.progress)(Progress::Building { done, total: self.count });
         }
         Ok(())
-    }
-
-    fn misses(&self, plan: &Plan, fitted: Option<&Fitted>) -> bool {
-        fitted.is_none_or(|f| f.tokens.abs_diff(plan.target) > self.tolerance)
     }
 
     /// Another passage for a prompt that is too short, one less for one that is too long.
     fn mend_length(
         &self,
         plan: &mut Plan,
-        fitted: Option<&Fitted>,
+        tokens: u32,
         costs: Costs,
         table: &mut Table,
         passages: &mut Passages<'_>,
     ) -> Result<(), CorpusError> {
-        let Some(fitted) = fitted else { return Ok(()) };
-        plan.estimate = f64::from(fitted.tokens);
-        if fitted.tokens > plan.target {
+        plan.estimate = f64::from(tokens);
+        if tokens > plan.target {
             let movable =
                 (1..plan.passages.len()).rev().find(|&i| Some(plan.passages[i]) != plan.asked.gold);
             let Some(index) = movable else { return Ok(()) };
@@ -135,16 +126,13 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn check(&self, fitted: &Fitted) -> Result<(), CorpusError> {
+    fn check(&self, tokens: u32) -> Result<(), CorpusError> {
         let (least, most) = self.length.bounds();
-        if (least..=most).contains(&fitted.tokens) {
+        if (least..=most).contains(&tokens) {
             return Ok(());
         }
         Err(CorpusError::Length {
-            message: format!(
-                "a prompt came out at {} tokens, wanted are {least} to {most}",
-                fitted.tokens
-            ),
+            message: format!("a prompt came out at {tokens} tokens, wanted are {least} to {most}"),
             advice: "widen length.within, or add sources with passages of other lengths".to_owned(),
         })
     }

@@ -24,7 +24,7 @@ pub(super) struct Writer<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Fitted {
     pub(super) messages: Vec<ChatMessage>,
-    pub(super) tokens: u32,
+    pub(super) ids: Vec<u32>,
     pub(super) key: Option<[u8; 32]>,
 }
 
@@ -34,9 +34,9 @@ impl Writer<'_> {
         let mut best: Option<(Plan, Fitted)> = None;
         for _ in 0..8 {
             let fitted = self.count(plan)?;
-            let off = i64::from(fitted.tokens) - i64::from(plan.target);
+            let off = fitted.ids.len() as i64 - i64::from(plan.target);
             let better = best.as_ref().is_none_or(|(_, b)| {
-                off.abs() < (i64::from(b.tokens) - i64::from(plan.target)).abs()
+                off.abs() < (b.ids.len() as i64 - i64::from(plan.target)).abs()
             });
             if better {
                 best = Some((plan.clone(), fitted));
@@ -54,7 +54,8 @@ impl Writer<'_> {
     pub(super) fn count(&self, plan: &Plan) -> Result<Fitted, CorpusError> {
         let messages = self.messages(plan);
         let ids = self.counter.prompt_ids(&messages)?;
-        Ok(Fitted { messages, tokens: ids.len() as u32, key: self.opening.key(&ids) })
+        let key = self.opening.key(&ids);
+        Ok(Fitted { messages, ids, key })
     }
 
     /// The conversation that a plan stands for.

@@ -13,7 +13,7 @@ use super::plan::{Costs, Plan, Wanted, fragment};
 use crate::dice::Dice;
 use crate::lengths;
 use crate::source::Material;
-use crate::uniqueness::{Opening, opening_text};
+use crate::uniqueness::{Opening, UNLIKE, opening_text};
 use crate::{CorpusError, CorpusSpec, Form, LengthSpec, TokenCounter};
 
 /// Prompts that are counted before the others, to learn what the estimates miss.
@@ -32,16 +32,26 @@ fn shape(spec: &CorpusSpec, question: &str, turn: &str) -> Vec<ChatMessage> {
     messages
 }
 
-/// Tokens that all prompts of the corpus begin with. Ready-made prompts have only the template in common.
+/// Tokens that all prompts of the corpus begin with. Of RAG prompts without earlier turns the words before the first
+/// passage are part of it; ready-made prompts have only the template in common.
 pub(crate) fn common_head(
     spec: &CorpusSpec,
     counter: &dyn TokenCounter,
 ) -> Result<u32, CorpusError> {
-    let shape = match spec.form {
-        Form::Rag => shape(spec, "x", "x"),
-        Form::ReadyMade => vec![ChatMessage::user("x")],
-    };
-    Ok(Opening::of(&shape, counter)?.head_tokens)
+    let block_size = spec.cache().block_size;
+    if spec.form == Form::ReadyMade {
+        return Ok(Opening::of(&[ChatMessage::user("x")], counter, block_size)?.head_tokens);
+    }
+    if spec.rag.history_turns > 0 {
+        return Ok(Opening::of(&shape(spec, "x", "x"), counter, block_size)?.head_tokens);
+    }
+    let [a, b, c] = UNLIKE.map(|text| {
+        let mut messages = shape(spec, text, text);
+        messages.pop();
+        messages.push(ChatMessage::user(format!("Context:\n[1] {text}\n\nQuestion: {text}")));
+        counter.prompt_ids(&messages)
+    });
+    Ok(Opening::common(&[&a?, &b?, &c?]))
 }
 
 /// What is asked for, with what follows from it.
@@ -90,7 +100,7 @@ impl<'a> Job<'a> {
         let mut dice = Dice::new(spec.seed, "lengths");
         let targets = lengths::targets(count, length.mean_tokens, length.spread, limit, &mut dice);
         let frame = counter.prompt_ids(&shape(spec, "", ""))?.len() as u32;
-        let opening = Opening::of(&shape(spec, "x", "x"), counter)?;
+        let opening = Opening::of(&shape(spec, "x", "x"), counter, spec.cache().block_size)?;
         let texts: Vec<&str> = material.passages.iter().take(64).map(|p| p.text.as_str()).collect();
         counter.calibrate(&texts)?;
         let room = (mean * (1.0 - length.within)) as i64 - i64::from(frame);
@@ -220,7 +230,7 @@ impl<'a> Job<'a> {
             plans.par_iter().map(|plan| writer.count(plan)).collect::<Result<_, _>>()
         })?;
         let missed: f64 =
-            plans.iter().zip(&counted).map(|(plan, c)| f64::from(c.tokens) - plan.estimate).sum();
+            plans.iter().zip(&counted).map(|(plan, c)| c.ids.len() as f64 - plan.estimate).sum();
         let blocks: usize = plans.iter().map(|plan| plan.passages.len()).sum();
         costs.passage = (costs.passage + missed / blocks.max(1) as f64).max(0.0);
         Ok(costs)

@@ -7,8 +7,10 @@ mod deck;
 mod fit;
 mod job;
 mod plan;
+mod retrieve;
 mod text;
 
 pub(crate) use assemble::assemble;
 pub(crate) use job::common_head;
+pub(crate) use retrieve::retrieve;
 pub(crate) use text::sentence_ends;

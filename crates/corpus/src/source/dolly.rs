@@ -42,6 +42,7 @@ pub(super) fn read(
             as_question: request.questions(),
             answer: (!answer.is_empty()).then_some(answer),
             passage: about,
+            near: Vec::new(),
         });
         Ok(())
     })?;

@@ -6,20 +6,28 @@ use rayon::prelude::*;
 use super::Encyclopedia;
 use super::load::Request;
 use super::material::{Exchange, Material};
-use crate::spec::SourceSpec;
+use crate::spec::{Reuse, SourceSpec};
 use crate::{CorpusSpec, SourceRecord};
+
+/// Articles of a collection whose documents come again.
+const COLLECTION: u64 = 20_000;
 
 /// As many articles as the prompts need, each with its question, and the exchanges of earlier turns.
 pub(super) fn read(
     spec: &CorpusSpec,
     source: &SourceSpec,
+    mean_tokens: u32,
     request: &Request<'_>,
     pool: &ThreadPool,
     material: &mut Material,
 ) -> SourceRecord {
     let prompts = u64::from(spec.prompts());
     // An article has some 150 tokens.
-    let needed = prompts * (u64::from(spec.length().mean_tokens) / 90 + 2);
+    let mut needed = prompts * (u64::from(mean_tokens) / 90 + 2);
+    if spec.rag.reuse == Some(Reuse::Documents) {
+        // A collection, of which each prompt has a part: it does not grow with the corpus.
+        needed = needed.min(COLLECTION);
+    }
     let count = source.take.unwrap_or(needed);
     let book = Encyclopedia::new(spec.seed);
     let articles: Vec<_> =
@@ -31,6 +39,7 @@ pub(super) fn read(
                 question: article.question,
                 answer: Some(article.answer),
                 passage: about,
+                near: Vec::new(),
                 as_question: true,
                 as_history: false,
             });
@@ -47,6 +56,7 @@ pub(super) fn read(
                 question,
                 answer: Some(answer),
                 passage: None,
+                near: Vec::new(),
                 as_question: false,
                 as_history: true,
             });

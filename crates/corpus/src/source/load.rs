@@ -6,7 +6,8 @@ use rayon::ThreadPool;
 
 use super::hub::{HubFile, HubKind, fetch};
 use super::material::Material;
-use super::{dolly, folder, invent, passages, prompts, squad};
+use super::{dolly, folder, hotpot, invent, passages, prompts, squad};
+use crate::lengths::Lengths;
 use crate::spec::{Footnotes, Form, Pin, SourceKind, SourceManifest, SourceRole, SourceSpec};
 use crate::{BuildOptions, CorpusError, CorpusSpec, Progress, SourceRecord};
 
@@ -26,6 +27,8 @@ pub(super) struct Request<'a> {
     roles: &'a [SourceRole],
     /// Records that may still be read.
     left: Option<u64>,
+    /// Documents as they are, for a retrieval plan that cuts them into chunks itself.
+    whole: bool,
 }
 
 impl Request<'_> {
@@ -40,6 +43,10 @@ impl Request<'_> {
     /// The same after `records` more were read.
     pub(super) fn after(&self, records: u64) -> Self {
         Self { left: self.left.map(|left| left.saturating_sub(records)), ..*self }
+    }
+
+    pub(super) fn whole(&self) -> bool {
+        self.whole
     }
 
     pub(super) fn footnotes(&self) -> Footnotes {
@@ -71,11 +78,13 @@ struct Place {
 /// Reads all sources of a spec.
 pub(crate) fn load(
     spec: &CorpusSpec,
+    lengths: &Lengths,
     options: &BuildOptions,
     pool: &ThreadPool,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Material, Vec<SourceRecord>), CorpusError> {
     check_overrides(spec, options)?;
+    let whole = spec.form == Form::Rag && spec.rag.is_plan();
     let mut material = Material::default();
     let mut records = Vec::new();
     for source in &spec.sources {
@@ -88,14 +97,15 @@ pub(crate) fn load(
         let roles = source.roles.as_deref().unwrap_or(kind.roles());
         let before = (material.passages.len(), material.exchanges.len(), material.ready.len());
         if kind == SourceKind::Encyclopedia {
-            let request = Request { source, roles, left: None };
-            records.push(invent::read(spec, source, &request, pool, &mut material));
+            let request = Request { source, roles, left: None, whole };
+            let mean = lengths.mean();
+            records.push(invent::read(spec, source, mean, &request, pool, &mut material));
         } else {
             let mut left = source.take;
             for place in places(source, manifest.as_ref(), options, progress)? {
                 progress(Progress::Reading { source: source.name(), file: place.label.clone() });
                 material.left_out = 0;
-                let request = Request { source, roles, left };
+                let request = Request { source, roles, left, whole };
                 let reading = read(kind, &place.path, &request, &mut material)?;
                 left = left.map(|left| left.saturating_sub(reading.records));
                 records.push(record(
@@ -217,6 +227,7 @@ fn read(
         SourceKind::Dolly => dolly::read(path, request, material),
         SourceKind::Wikipedia => passages::read(path, request, material),
         SourceKind::Squad => squad::read(path, request, material),
+        SourceKind::Hotpot => hotpot::read(path, request, material),
         SourceKind::Documents => folder::read(path, request, material),
         SourceKind::Prompts => prompts::read(path, request, material),
         SourceKind::Encyclopedia => Ok(Reading { records: 0, sha256: None }),

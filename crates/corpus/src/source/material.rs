@@ -21,6 +21,8 @@ pub(crate) struct Exchange {
     pub(crate) answer: Option<String>,
     /// The passage that it was asked about: an index into the passages.
     pub(crate) passage: Option<usize>,
+    /// Other passages that the source has beside it: further evidence first, then distractors.
+    pub(crate) near: Vec<usize>,
     pub(crate) as_question: bool,
     pub(crate) as_history: bool,
 }
@@ -131,6 +133,7 @@ mod tests {
             question: question.into(),
             answer: None,
             passage,
+            near: Vec::new(),
             as_question: true,
             as_history: true,
         };

@@ -4,6 +4,7 @@ mod clean;
 mod dolly;
 pub(crate) mod encyclopedia;
 mod folder;
+mod hotpot;
 mod hub;
 mod invent;
 mod jsonl;

@@ -51,8 +51,12 @@ pub(super) fn read(
 pub(super) fn add(title: Option<&str>, text: &str, request: &Request<'_>, material: &mut Material) {
     let text = tidy(text, request.footnotes());
     let before = material.passages.len();
-    for piece in pieces(&text) {
-        material.passage(title, piece, true);
+    if request.whole() {
+        material.passage(title, &text, true);
+    } else {
+        for piece in pieces(&text) {
+            material.passage(title, piece, true);
+        }
     }
     if material.passages.len() == before {
         material.left_out += 1;

@@ -102,6 +102,7 @@ fn ask(
             question: question.trim().to_owned(),
             answer: answer.map(str::to_owned),
             passage: about,
+            near: Vec::new(),
             as_question: request.questions(),
             as_history: request.history() && answer.is_some(),
         });

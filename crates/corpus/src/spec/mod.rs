@@ -1,17 +1,23 @@
 //! The TOML that says what a corpus is to be.
 
+mod cache;
+mod length;
 mod locate;
 mod manifest;
 mod parse;
+mod rag;
 mod source;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 use vllm_bench_protocol::Endpoint;
 
+pub use cache::CacheSpec;
+pub use length::{Distribution, LengthSpec};
 pub(crate) use manifest::Pin;
 pub use manifest::{HubLocation, ManifestFile, SourceManifest};
 pub(crate) use parse::parse_toml;
+pub use rag::{Leading, PassageOrder, QuestionPlace, RagSpec, Reuse, TemplateSpec};
 pub use source::{Footnotes, Role as SourceRole, SourceKind, SourceSpec};
 
 /// What a corpus is to be: the content of a spec file. Unknown keys are errors.
@@ -55,6 +61,9 @@ pub struct CorpusSpec {
     /// What becomes of ready-made prompts that begin alike.
     #[serde(default)]
     pub shared_openings: SharedOpenings,
+    /// The prefix cache that the header predicts hits for. Default: blocks of 16 tokens, without an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSpec>,
     /// Where text comes from. Default: the built-in encyclopedia.
     #[serde(default = "default_sources", rename = "source")]
     pub sources: Vec<SourceSpec>,
@@ -70,35 +79,6 @@ pub enum Form {
     Rag,
     /// The prompts of a file, as they are.
     ReadyMade,
-}
-
-/// How long prompts are, in tokens of the whole prompt, chat template included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LengthSpec {
-    /// Mean length, tokens. The corpus meets it within 2 %.
-    pub mean_tokens: u32,
-    /// Standard deviation as a share of the mean.
-    pub spread: f64,
-    /// No prompt is further from the mean than this share of it.
-    pub within: f64,
-}
-
-impl Default for LengthSpec {
-    fn default() -> Self {
-        Self { mean_tokens: 1371, spread: 0.05, within: 0.15 }
-    }
-}
-
-impl LengthSpec {
-    /// Fewest and most tokens that a prompt may have.
-    pub fn bounds(&self) -> (u32, u32) {
-        let mean = f64::from(self.mean_tokens);
-        (
-            (mean * (1.0 - self.within)).ceil().max(1.0) as u32,
-            (mean * (1.0 + self.within)).floor() as u32,
-        )
-    }
 }
 
 /// How tokens are counted.
@@ -134,31 +114,6 @@ pub enum CounterKind {
     BuiltIn,
 }
 
-/// What a RAG prompt looks like.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RagSpec {
-    /// The system line; empty for none.
-    pub system: String,
-    /// Earlier turns before the question: human question and answer pairs, each used once in the whole corpus.
-    pub history_turns: u32,
-    /// May a passage stand again in a later prompt, once all have been used? Never as the first passage of two prompts,
-    /// so that no cache block is shared.
-    pub reuse_passages: bool,
-}
-
-impl Default for RagSpec {
-    fn default() -> Self {
-        Self {
-            system: "You are a helpful assistant. Answer the question from the numbered passages, and say so if they do not \
-                     hold the answer."
-                .to_owned(),
-            history_turns: 0,
-            reuse_passages: true,
-        }
-    }
-}
-
 /// What becomes of ready-made prompts that share their opening block with an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -182,7 +137,20 @@ impl CorpusSpec {
 
     /// The lengths asked for, or the default ones.
     pub fn length(&self) -> LengthSpec {
-        self.length.unwrap_or_default()
+        self.length.clone().unwrap_or_default()
+    }
+
+    /// The prefix cache to look at, or the default one.
+    pub fn cache(&self) -> CacheSpec {
+        self.cache.unwrap_or_default()
+    }
+
+    /// Whether prompts are made by a retrieval plan: where a key of one is given, or a distribution of lengths that is
+    /// met to the token.
+    pub fn is_retrieved(&self) -> bool {
+        self.form == Form::Rag
+            && (self.rag.is_plan()
+                || self.length.as_ref().is_some_and(|l| !l.distribution.is_bell()))
     }
 
     /// Who counts, after the default rule.
@@ -206,6 +174,7 @@ impl Default for CorpusSpec {
             tokens: TokensSpec::default(),
             rag: RagSpec::default(),
             shared_openings: SharedOpenings::default(),
+            cache: None,
             sources: default_sources(),
         }
     }

@@ -42,6 +42,10 @@ pub enum SourceKind {
     Wikipedia,
     /// SQuAD-form JSON, or Parquet with `title`, `context`, `question`, `answers`.
     Squad,
+    /// HotpotQA: questions that need several passages, each with distractors beside it. Parquet of the Hub (config
+    /// `distractor`), its JSON Lines, or lines of `question`, `answers`, `document`.
+    #[serde(rename = "hotpotqa")]
+    Hotpot,
     /// A folder (or one file) of `.txt`, `.md`, `.jsonl`, `.parquet`.
     Documents,
     /// JSON Lines of ready-made prompts.
@@ -57,6 +61,7 @@ impl SourceKind {
             Self::Dolly => "dolly",
             Self::Wikipedia => "wikipedia",
             Self::Squad => "squad",
+            Self::Hotpot => "hotpotqa",
             Self::Documents => "documents",
             Self::Prompts => "prompts",
             Self::Encyclopedia => "encyclopedia",
@@ -66,7 +71,7 @@ impl SourceKind {
     /// What such a source can be used for.
     pub const fn roles(self) -> &'static [Role] {
         match self {
-            Self::Dolly | Self::Squad | Self::Encyclopedia => {
+            Self::Dolly | Self::Squad | Self::Hotpot | Self::Encyclopedia => {
                 &[Role::Passages, Role::Questions, Role::History]
             }
             Self::Wikipedia | Self::Documents => &[Role::Passages],

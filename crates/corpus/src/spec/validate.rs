@@ -1,6 +1,6 @@
 //! What a spec may not say although its types are right.
 
-use super::{CorpusSpec, CounterKind, Form, SourceKind, SourceRole};
+use super::{CorpusSpec, CounterKind, Distribution, Form, SourceKind, SourceRole};
 use crate::CorpusError;
 
 /// A value that makes no sense.
@@ -44,25 +44,19 @@ impl CorpusSpec {
         if self.prompts == Some(0) {
             return fault("prompts", "must be at least 1");
         }
-        if let Some(length) = self.length {
-            if length.mean_tokens == 0 {
-                return fault("length.mean_tokens", "must be at least 1");
-            }
-            if !(0.0..1.0).contains(&length.spread) {
-                return fault(
-                    "length.spread",
-                    "must be a share of the mean from 0 to below 1, such as 0.05",
-                );
-            }
-            if !(length.within > 0.0 && length.within < 1.0) {
-                return fault(
-                    "length.within",
-                    "must be a share of the mean between 0 and 1, such as 0.15",
-                );
-            }
-            if length.spread > length.within {
-                return fault("length.within", "must not be smaller than length.spread");
-            }
+        if let Some((key, message)) = self.length.as_ref().and_then(|length| length.fault()) {
+            return fault(&format!("length.{key}"), message);
+        }
+        if let (Form::ReadyMade, Some(length)) = (self.form, &self.length)
+            && !matches!(
+                length.distribution,
+                Distribution::Bell | Distribution::Fixed | Distribution::Uniform
+            )
+        {
+            return fault(
+                "length.distribution",
+                "ready-made prompts are chosen by bell, fixed or uniform lengths, not made to a distribution",
+            );
         }
         if self.counter() == CounterKind::Tokenizer && self.tokens.tokenizer.is_none() {
             return fault(
@@ -70,8 +64,20 @@ impl CorpusSpec {
                 "`tokenizer` needs tokens.tokenizer: a Hub model id or a path",
             );
         }
-        if self.rag.history_turns > 256 {
-            return fault("rag.history_turns", "must be at most 256");
+        if let Some((key, message)) = self.rag.fault(self.length.is_some()) {
+            return fault(&format!("rag.{key}"), message);
+        }
+        if self.is_retrieved() && self.rag.history_turns > 0 {
+            return fault(
+                "rag.history_turns",
+                "does not go with a retrieval plan or a length.distribution: leave one of them out",
+            );
+        }
+        if self.form == Form::ReadyMade && self.rag.is_plan() {
+            return fault("rag", "ready-made prompts are not retrieved: leave out [rag]");
+        }
+        if let Some((key, message)) = self.cache.and_then(|cache| cache.fault()) {
+            return fault(&format!("cache.{key}"), message);
         }
         None
     }

@@ -1,6 +1,7 @@
 //! Counting tokens: by a tokenizer file, by a server, or by a built-in estimate.
 
 mod builtin;
+mod by_word;
 mod measure;
 mod server;
 mod template;

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 use vllm_bench_protocol::{ChatMessage, Endpoint};
 
+use super::by_word::ByWord;
 use super::template::ChatTemplate;
 use super::{Measure, TokenCounter, TokenizerIdentity};
 use crate::file::hex;
@@ -21,6 +22,8 @@ use crate::{CorpusError, plain_text, unpack};
 pub struct TokenizerCounter {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    /// Where words are proven to be encoded apart.
+    by_word: Option<ByWord>,
     identity: TokenizerIdentity,
 }
 
@@ -80,7 +83,8 @@ impl TokenizerCounter {
             chat_template: origin,
             exact: true,
         };
-        Ok(Self { tokenizer, template, identity })
+        let by_word = ByWord::of(&tokenizer);
+        Ok(Self { tokenizer, template, by_word, identity })
     }
 
     fn failed(&self, message: impl ToString) -> CorpusError {
@@ -94,23 +98,34 @@ impl TokenCounter for TokenizerCounter {
     }
 
     fn measure(&self, text: &str) -> Result<Measure, CorpusError> {
+        if let Some(words) = &self.by_word {
+            return words
+                .starts(&self.tokenizer, text)
+                .map(Measure::Starts)
+                .map_err(|e| self.failed(e));
+        }
         let encoding = self.tokenizer.encode(text, false).map_err(|e| self.failed(e))?;
         Ok(Measure::Starts(encoding.get_offsets().iter().map(|&(start, _)| start as u32).collect()))
     }
 
     fn prompt_ids(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, CorpusError> {
-        let encoding = match &self.template {
+        let (text, special) = match &self.template {
             // The template writes its own begin-of-sequence: none is added, as vLLM does.
             Some(template) => {
-                let text = template.render(messages).map_err(|message| CorpusError::Template {
+                let rendered = template.render(messages);
+                let failed = |message: String| CorpusError::Template {
                     name: self.identity.name.clone(),
                     message,
-                })?;
-                self.tokenizer.encode_fast(text, false)
+                };
+                (rendered.map_err(failed)?, false)
             }
-            None => self.tokenizer.encode_fast(plain_text(messages), true),
+            None => (plain_text(messages), true),
         };
-        Ok(encoding.map_err(|e| self.failed(e))?.get_ids().to_vec())
+        if let Some(words) = &self.by_word {
+            return words.ids(&self.tokenizer, &text, special).map_err(|e| self.failed(e));
+        }
+        let encoding = self.tokenizer.encode_fast(text, special).map_err(|e| self.failed(e))?;
+        Ok(encoding.get_ids().to_vec())
     }
 }
 
@@ -186,4 +201,64 @@ fn read_json(path: &Path) -> Result<Option<Value>, CorpusError> {
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|e| CorpusError::source(path, format!("not JSON: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text of the real data beside the project, encoded by words and whole; with what makes it hard.
+    #[test]
+    fn by_word_and_whole_are_the_same() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+        let folder = shared.join("tokenizers/mistral-7b-instruct-v0.3");
+        if !folder.exists() {
+            use std::io::Write as _;
+            writeln!(std::io::stderr(), "NOT RUN: needs ../shared/tokenizers").expect("stderr");
+            return;
+        }
+        let counter = TokenizerCounter::open(&folder, Endpoint::Chat).expect("loads");
+        let words = counter.by_word.as_ref().expect("Mistral's words are apart");
+        let mut texts: Vec<String> = [
+            "",
+            " ",
+            "  ",
+            "a",
+            "\n",
+            "\n\n a\n  b \n",
+            "▁a ▁ b",
+            "a[INST] b [/INST]",
+            "</s> x",
+            "語の 漢字\n語",
+            "\u{1F600} \u{1F600}x\u{7}",
+            "tab\tand  two   spaces",
+            " lead",
+            "[INST][INST] x<s>",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        for file in ["databricks-dolly-15k.jsonl.gz", "wikipedia-passages.jsonl.gz"] {
+            let bytes = unpack::read_whole(&shared.join("datasets").join(file)).expect("is there");
+            for line in String::from_utf8(bytes).expect("UTF-8").lines().step_by(7) {
+                let row: Value = serde_json::from_str(line).expect("JSON");
+                let fields = row.as_object().expect("an object").values();
+                let fields: Vec<&str> = fields.filter_map(Value::as_str).collect();
+                texts.push(fields.join("\n\n[2] "));
+            }
+        }
+        for text in &texts {
+            for special in [false, true] {
+                let whole = counter.tokenizer.encode(text.as_str(), special).expect("encodes");
+                let ids = words.ids(&counter.tokenizer, text, special).expect("encodes");
+                assert_eq!(ids, whole.get_ids(), "{text:?}");
+                if !special {
+                    let starts = words.starts(&counter.tokenizer, text).expect("encodes");
+                    let expected: Vec<u32> =
+                        whole.get_offsets().iter().map(|o| o.0 as u32).collect();
+                    assert_eq!(starts, expected, "{text:?}");
+                }
+            }
+        }
+        assert!(texts.len() > 3000, "{}", texts.len());
+    }
 }
