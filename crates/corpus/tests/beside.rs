@@ -131,3 +131,49 @@ fn squad_as_published() {
     assert_eq!((header.sources[0].records, header.sources[1].records), (6078, 5915));
     assert_eq!(header.shared_leading_blocks, 0);
 }
+
+#[test]
+fn a_retrieval_plan_over_hotpotqa_with_the_mistral_tokenizer() {
+    let (Some(hotpot), Some(wikipedia), Some(trace), Some(tokenizer)) = (
+        beside("datasets/hotpotqa-dev-distractor-300.jsonl.gz"),
+        beside("datasets/wikipedia-passages.jsonl.gz"),
+        beside("datasets/AzureLLMInferenceTrace_conv.csv"),
+        beside("tokenizers/mistral-7b-instruct-v0.3"),
+    ) else {
+        return;
+    };
+    // The spec that users have, on local copies.
+    let datasets = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
+    let mut spec = CorpusSpec::from_file(&datasets.join("rag-structured.toml")).expect("right");
+    spec.prompts = Some(400);
+    let bench = Bench::new();
+    let options = BuildOptions {
+        base_dir: datasets,
+        tokenizer: Some(tokenizer.display().to_string()),
+        source_paths: [("hotpotqa".to_owned(), hotpot), ("wikipedia".to_owned(), wikipedia)].into(),
+        ..BuildOptions::default()
+    };
+    let header = build_with(&spec, &options, &bench.path("a.jsonl"), &mut |_| {}).expect("builds");
+    let aims = header.aims.expect("aims");
+    assert!(aims.exact >= 380 && aims.mean_off < 0.5, "{aims:?}");
+    assert_eq!((header.sources[0].records, header.shared_leading_blocks), (300, 0));
+    let retrieval = header.retrieval.expect("a plan");
+    assert_eq!(retrieval.questions_repeated, 100, "300 questions for 400 prompts: {retrieval:?}");
+    let corpus = Corpus::open(bench.path("a.jsonl")).expect("whole");
+    let counter = TokenizerCounter::open(&tokenizer, Endpoint::Chat).expect("loads");
+    for prompt in prompts(&corpus) {
+        let ids = counter.prompt_ids(&prompt.messages).expect("counts");
+        assert_eq!(ids.len(), prompt.tokens as usize, "{}", prompt.id);
+    }
+    // The lengths of a real trace: all 19,366 of them stand behind 400 prompts.
+    let text = format!(
+        "name = \"azure\"\nprompts = 400\nlength = {{ distribution = \"empirical\", file = \"{}\", min_tokens = 100 }}\n",
+        trace.canonicalize().expect("is there").display()
+    );
+    let (header, _) = bench.build(&text);
+    let aims = header.aims.expect("aims");
+    assert!(aims.exact >= 380 && aims.raised == 0, "{aims:?}");
+    assert!((header.tokens.mean - 1155.0).abs() < 35.0, "{:?}", header.tokens);
+    assert!((f64::from(header.tokens.p50) - 1020.0).abs() < 20.0, "{:?}", header.tokens);
+    assert_eq!(header.sources.last().map(|s| s.records), Some(19_366));
+}

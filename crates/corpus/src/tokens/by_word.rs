@@ -12,12 +12,17 @@ use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
-use tokenizers::{Model as _, NormalizerWrapper, OffsetReferential, OffsetType, Tokenizer};
+use tokenizers::{Model as _, Tokenizer};
 
-/// Words that one thread remembers.
-const MOST_WORDS: usize = 1 << 16;
+/// Bytes of words that one thread remembers.
+const MOST_WORDS: usize = 1 << 19;
 /// Longer ones are seen once and not again.
 const LONGEST: usize = 64;
+
+/// Lines from this many bytes on are remembered as a whole.
+const LINE: usize = 64;
+/// Bytes of lines that one thread remembers.
+const MOST_LINES: usize = 8 << 20;
 
 /// What stands for a space.
 const SPACE: char = '▁';
@@ -30,16 +35,62 @@ pub(super) struct ByWord {
     lines_apart: bool,
     /// What the tokenizer puts before and after a text when special tokens are asked for.
     around: (Vec<u32>, Vec<u32>),
+    added: Added,
     /// One a thread at work, taken and given back.
     caches: Mutex<Vec<Words>>,
 }
 
-/// Words seen, with their tokens.
+/// Texts seen, with their tokens.
+#[derive(Debug, Default)]
+struct Seen {
+    found: HashMap<Box<str>, (u32, u32)>,
+    /// Each token with the byte of its text that it begins at.
+    tokens: Vec<(u32, u32)>,
+    bytes: usize,
+}
+
+/// Words seen, and whole lines: a passage that stands in many prompts is looked up at once.
 #[derive(Debug, Default)]
 struct Words {
-    found: HashMap<Box<str>, (u32, u32)>,
-    /// Each token with the byte of the word that it begins at.
-    tokens: Vec<(u32, u32)>,
+    words: Seen,
+    lines: Seen,
+}
+
+/// Tokens that stand for themselves wherever they occur, such as `[INST]`.
+#[derive(Debug)]
+struct Added {
+    /// By their first two bytes, the longest first.
+    by_start: HashMap<[u8; 2], Vec<(Box<str>, u32)>>,
+    /// First bytes.
+    first: [bool; 256],
+}
+
+impl Added {
+    /// Those of a tokenizer; `None` where one is more than a plain text.
+    fn of(tokenizer: &Tokenizer) -> Option<Self> {
+        let mut added = Self { by_start: HashMap::new(), first: [false; 256] };
+        for (id, token) in tokenizer.get_added_tokens_decoder() {
+            let plain = !token.normalized && !token.single_word && !token.lstrip && !token.rstrip;
+            let &start = token.content.as_bytes().first_chunk::<2>().filter(|_| plain)?;
+            added.first[usize::from(start[0])] = true;
+            added.by_start.entry(start).or_default().push((token.content.as_str().into(), id));
+        }
+        for tokens in added.by_start.values_mut() {
+            tokens.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then(a.0.cmp(&b.0)));
+        }
+        Some(added)
+    }
+
+    /// The next one at or behind `from`: its place, length and id.
+    fn next(&self, text: &str, from: usize) -> Option<(usize, usize, u32)> {
+        let bytes = text.as_bytes();
+        (from..bytes.len()).filter(|&at| self.first[usize::from(bytes[at])]).find_map(|at| {
+            let tokens = self.by_start.get(bytes[at..].first_chunk::<2>()?)?;
+            let (token, id) =
+                tokens.iter().find(|(token, _)| bytes[at..].starts_with(token.as_bytes()))?;
+            Some((at, token.len(), *id))
+        })
+    }
 }
 
 impl ByWord {
@@ -74,6 +125,7 @@ impl ByWord {
             (token.contains('\n') && token != "\n")
                 || (token.contains("<0x0A>") && token != "<0x0A>")
         };
+        let added = Added::of(tokenizer)?;
         let lines_apart = !vocabulary.keys().any(|token| feed(token));
         let plain = tokenizer.encode_fast("a", false).ok()?.get_ids().to_vec();
         let special = tokenizer.encode_fast("a", true).ok()?.get_ids().to_vec();
@@ -83,6 +135,7 @@ impl ByWord {
             prepend: spaces.get_prepend_scheme(),
             lines_apart,
             around,
+            added,
             caches: Mutex::new(Vec::new()),
         })
     }
@@ -122,57 +175,120 @@ impl ByWord {
             unreachable!("made for a tokenizer of this kind");
         };
         let mut words = self.lock().pop().unwrap_or_default();
-        let split = tokenizer
-            .get_added_vocabulary()
-            .extract_and_normalize(None::<&NormalizerWrapper>, text);
-        for (part, (start, _), tokens) in
-            split.get_splits(OffsetReferential::Original, OffsetType::Byte)
-        {
-            if let Some(tokens) = tokens {
-                tokens.iter().for_each(|token| each(token.id, start));
-                continue;
-            }
-            let prepend = match self.prepend {
-                PrependScheme::Always => true,
-                PrependScheme::First => start == 0,
-                PrependScheme::Never => false,
-            };
-            let mut at = start;
-            for word in self.words(part) {
-                let bare = prepend && at == start && !word.starts_with([' ', SPACE]);
-                words.tokens_of(word, bare, model, |id, from| each(id, at + from))?;
-                at += word.len();
-            }
+        let mut from = 0;
+        while let Some((at, length, id)) = self.added.next(text, from) {
+            self.part(&mut words, model, &text[from..at], from, &mut each)?;
+            each(id, at);
+            from = at + length;
         }
+        self.part(&mut words, model, &text[from..], from, &mut each)?;
         self.lock().push(words);
+        Ok(())
+    }
+
+    /// A text without added tokens in it, that begins at `start`.
+    fn part(
+        &self,
+        words: &mut Words,
+        model: &BPE,
+        text: &str,
+        start: usize,
+        each: &mut impl FnMut(u32, usize),
+    ) -> tokenizers::Result<()> {
+        let bare = match self.prepend {
+            PrependScheme::Always => true,
+            PrependScheme::First => start == 0,
+            PrependScheme::Never => false,
+        };
+        let mut bare = bare && !text.starts_with([' ', SPACE]);
+        if !self.lines_apart {
+            return self.line(words, model, text, bare, |id, at| each(id, start + at));
+        }
+        let mut at = start;
+        for line in text.split_inclusive('\n') {
+            let (body, feed) = line.split_at(line.trim_end_matches('\n').len());
+            if body.len() >= LINE && !bare {
+                if !words.lines.look_up(body, |id, from| each(id, at + from)) {
+                    let mut tokens = Vec::with_capacity(body.len() / 3);
+                    self.line(words, model, body, false, |id, from| {
+                        tokens.push((id, from as u32));
+                        each(id, at + from);
+                    })?;
+                    words.lines.remember(body, &tokens, MOST_LINES);
+                }
+            } else if !body.is_empty() {
+                self.line(words, model, body, bare, |id, from| each(id, at + from))?;
+            }
+            bare &= body.is_empty();
+            if !feed.is_empty() {
+                let here = at + body.len();
+                self.line(words, model, feed, bare, |id, from| each(id, here + from))?;
+                bare = false;
+            }
+            at += line.len();
+        }
+        Ok(())
+    }
+
+    /// One line, or a text whose lines are not apart, by words.
+    fn line(
+        &self,
+        words: &mut Words,
+        model: &BPE,
+        text: &str,
+        bare: bool,
+        mut each: impl FnMut(u32, usize),
+    ) -> tokenizers::Result<()> {
+        let mut at = 0;
+        for word in pieces(text) {
+            words.words.tokens_of(word, bare && at == 0, model, |id, from| each(id, at + from))?;
+            at += word.len();
+        }
         Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Words>> {
         self.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The text in pieces that no token reaches over: spaces with the word behind them, line ends.
-    fn words<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
-        let lines_apart = self.lines_apart;
-        let mut rest = text;
-        std::iter::from_fn(move || {
-            let mut last: Option<char> = None;
-            let end = rest.char_indices().find_map(|(at, c)| {
-                let before = last.replace(c)?;
-                let space = |c| c == ' ' || c == SPACE;
-                let new_word = space(c) && !space(before);
-                let line = lines_apart && (c == '\n') != (before == '\n');
-                (new_word || line).then_some(at)
-            });
-            let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
-            rest = after;
-            (!word.is_empty()).then_some(word)
-        })
-    }
 }
 
-impl Words {
+/// The text in pieces that no token reaches over: spaces with the word behind them.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut last: Option<char> = None;
+        let space = |c| c == ' ' || c == SPACE;
+        let end = rest.char_indices().find_map(|(at, c)| {
+            let before = last.replace(c)?;
+            (space(c) && !space(before)).then_some(at)
+        });
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+impl Seen {
+    /// Gives the tokens of a text that was seen; false of another.
+    fn look_up(&self, text: &str, mut each: impl FnMut(u32, usize)) -> bool {
+        let Some(&(from, to)) = self.found.get(text) else { return false };
+        for &(id, start) in &self.tokens[from as usize..to as usize] {
+            each(id, start as usize);
+        }
+        true
+    }
+
+    /// Remembers a text; all others are forgotten when there are too many.
+    fn remember(&mut self, text: &str, tokens: &[(u32, u32)], most: usize) {
+        if self.bytes + text.len() > most {
+            *self = Self::default();
+        }
+        self.bytes += text.len();
+        let from = self.tokens.len() as u32;
+        self.tokens.extend(tokens);
+        self.found.insert(text.into(), (from, self.tokens.len() as u32));
+    }
+
     fn tokens_of(
         &mut self,
         word: &str,
@@ -180,28 +296,15 @@ impl Words {
         model: &BPE,
         mut each: impl FnMut(u32, usize),
     ) -> tokenizers::Result<()> {
-        if !bare && let Some(&(from, to)) = self.found.get(word) {
-            for &(id, start) in &self.tokens[from as usize..to as usize] {
-                each(id, start as usize);
-            }
+        if !bare && self.look_up(word, &mut each) {
             return Ok(());
         }
         let (normal, origin) = normalise(word, bare);
-        let remember = !bare && word.len() <= LONGEST;
-        if remember && self.found.len() >= MOST_WORDS {
-            self.found.clear();
-            self.tokens.clear();
-        }
-        let from = self.tokens.len() as u32;
-        for token in model.tokenize(&normal)? {
-            let start = origin[token.offsets.0];
-            each(token.id, start as usize);
-            if remember {
-                self.tokens.push((token.id, start));
-            }
-        }
-        if remember {
-            self.found.insert(word.into(), (from, self.tokens.len() as u32));
+        let found: Vec<(u32, u32)> =
+            model.tokenize(&normal)?.iter().map(|t| (t.id, origin[t.offsets.0])).collect();
+        found.iter().for_each(|&(id, start)| each(id, start as usize));
+        if !bare && word.len() <= LONGEST {
+            self.remember(word, &found, MOST_WORDS);
         }
         Ok(())
     }

@@ -146,7 +146,8 @@ impl Sizes {
         loop {
             let last = passages.iter().rposition(|p| !p.answers)?;
             let rest = sum - size(&passages[last]);
-            if rest >= room && passages.len() > 1 {
+            // With less to spare the one before could not be made longer, should the estimate be too high.
+            if rest >= room + 12.0 + room * 0.002 && passages.len() > 1 {
                 sum = rest;
                 passages.remove(last);
                 continue;

@@ -45,45 +45,98 @@ impl Writer<'_> {
             texts.push(text);
         }
         match (draft.flexible, draft.target) {
-            (Some(at), Some(target)) => self.to_length(draft, texts, at, target),
+            (Some(at), Some(target)) => {
+                let tokens = draft.passages[at].tokens;
+                let (written, end) = self.to_length(draft, &mut texts, at, tokens, target)?;
+                let lacking = target.saturating_sub(written.ids.len() as u32);
+                let Some(other) = self.most_left(draft, &texts, at).filter(|_| lacking > 0) else {
+                    return Ok(written);
+                };
+                // All of it stands there and it is too little: another one that was cut gets longer.
+                texts[at].truncate(end);
+                let had = self.counter.measure(&texts[other])?.tokens();
+                texts[other] = self.collection.text(draft.passages[other].chunk);
+                let wanted = Some(had + lacking);
+                Ok(self.to_length(draft, &mut texts, other, wanted, target)?.0)
+            }
             _ => self.count(draft, &texts, None),
         }
     }
 
-    /// Cuts the passage at `at` until the whole has `target` tokens, or cannot be nearer.
+    /// The passage but for `at` of which most was cut off; `None` where nothing was.
+    fn most_left(&self, draft: &Draft, texts: &[String], at: usize) -> Option<usize> {
+        let left = |i: usize| self.collection.text(draft.passages[i].chunk).len() - texts[i].len();
+        (0..texts.len()).filter(|&i| i != at && left(i) > 0).max_by_key(|&i| (left(i), i))
+    }
+
+    /// Cuts the passage at `at`, first to `tokens`, until the whole has `target` tokens or cannot be nearer. Gives where it
+    /// was cut, too.
     fn to_length(
         &self,
         draft: &Draft,
-        texts: Vec<String>,
+        texts: &mut [String],
         at: usize,
+        tokens: Option<u32>,
         target: u32,
-    ) -> Result<Written, CorpusError> {
+    ) -> Result<(Written, usize), CorpusError> {
         let placed = draft.passages[at];
         let measure = self.counter.measure(&texts[at])?;
         let body = self.collection.body_at(placed.chunk);
         let least = i64::from(measure.tokens_before(body)) + 2;
-        let mut want = i64::from(placed.tokens.unwrap_or(measure.tokens()));
-        let mut best: Option<(u64, Written)> = None;
+        let mut want = i64::from(tokens.unwrap_or(measure.tokens()));
+        let mut best: Option<(u64, Written, usize)> = None;
         let mut tried = Vec::with_capacity(ROUNDS);
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            if want < least && round + 2 < ROUNDS {
+                // It cannot be so short: the longest of the others makes place.
+                let lacking = least - want + i64::from(LEAST);
+                if self.shorten_another(draft, texts, at, lacking as u32)? {
+                    want += lacking;
+                    tried.clear();
+                }
+            }
             want = want.clamp(least.min(i64::from(measure.tokens())), i64::from(measure.tokens()));
             let end = cut_at(&texts[at], body, &measure, want as u32);
             if tried.contains(&end) {
                 break;
             }
             tried.push(end);
-            let written = self.count(draft, &texts, Some((at, end)))?;
+            let written = self.count(draft, texts, Some((at, end)))?;
             let off = written.ids.len() as i64 - i64::from(target);
-            if best.as_ref().is_none_or(|(b, _)| off.unsigned_abs() < *b) {
-                best = Some((off.unsigned_abs(), written));
+            if best.as_ref().is_none_or(|(b, ..)| off.unsigned_abs() < *b) {
+                best = Some((off.unsigned_abs(), written, end));
             }
             if off == 0 {
                 break;
             }
             want -= off;
         }
-        let (_, written) = best.expect("counted at least once");
-        Ok(written)
+        let (_, written, end) = best.expect("counted at least once");
+        Ok((written, end))
+    }
+
+    /// Takes about `by` tokens off the longest passage that may be cut; false when none is long enough.
+    fn shorten_another(
+        &self,
+        draft: &Draft,
+        texts: &mut [String],
+        at: usize,
+        by: u32,
+    ) -> Result<bool, CorpusError> {
+        let longest = (0..texts.len())
+            .filter(|&i| i != at && !draft.passages[i].answers)
+            .max_by_key(|&i| (texts[i].len(), i));
+        let Some(longest) = longest else { return Ok(false) };
+        let measure = self.counter.measure(&texts[longest])?;
+        let body = self.collection.body_at(draft.passages[longest].chunk);
+        let least = measure.tokens_before(body) + LEAST;
+        let kept = measure.tokens().saturating_sub(by);
+        let end = cut(&texts[longest], body, &measure, kept, 2, least);
+        if let Some(end) = end.filter(|_| kept >= least) {
+            texts[longest].truncate(end);
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn count(

@@ -63,7 +63,7 @@ impl<'a> Planner<'a> {
                 ahead.filter_map(|at| collection.answering(&material.exchanges[at])).collect();
             Draw::once(&collection, |chunk| kept.contains(&chunk), rag.reuse_passages, &mut dice)
         };
-        let each = cost_of_a_passage(shop, &collection, &templates[0])?;
+        let each = cost_of_a_passage(shop, &collection, &templates[0], lengths.mean())?;
         let some: Vec<usize> = questions.ahead(2000).collect();
         let mut short = 24;
         for at in some {
@@ -273,8 +273,13 @@ fn cost_of_a_passage(
     shop: &Workshop<'_>,
     collection: &Collection<'_>,
     template: &Template,
+    mean_tokens: u32,
 ) -> Result<f64, CorpusError> {
-    let count = collection.chunks.len().min(24);
+    // As many as a prompt will have: their numbers get longer.
+    let tokens: u64 = collection.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
+    let usual = tokens / collection.chunks.len().max(1) as u64 + 5;
+    let expected = (u64::from(mean_tokens) / usual).clamp(8, 256) as usize;
+    let count = collection.chunks.len().min(expected);
     if count == 0 {
         return Ok(5.0);
     }
