@@ -42,7 +42,7 @@ pub(crate) fn text(
         header.block_size,
         paint,
     ));
-    lines.extend(header.overlap.iter().flat_map(|overlap| shared(overlap)));
+    lines.extend(header.overlap.iter().flat_map(shared));
     if let Some(retrieval) = &header.retrieval {
         lines.push(documents(retrieval));
     } else if header.reused_passages > 0 {

@@ -60,6 +60,35 @@ fn the_quick_corpus_and_what_is_said_about_it() {
 }
 
 #[test]
+fn what_prompts_share_is_told_and_predicted() {
+    let folder = tempfile::tempdir().expect("made");
+    let flags = ["--count", "200", "--block-size", "32", "--cache-blocks", "100", "--json"];
+    let shared = datasets("rag-shared.toml");
+    let arguments: Vec<&str> = [shared.as_str()].into_iter().chain(flags).collect();
+    let output = prepare(folder.path(), &arguments);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let header: serde_json::Value =
+        serde_json::from_str(&text(&output.stdout)).expect("the header, as JSON");
+    let share = |key: &str| header.pointer(key).and_then(|v| v.as_f64()).expect("a share");
+    assert_eq!((&header["block_size"], &header["overlap"]["block_size"]), (&32.into(), &32.into()));
+    let (endless, limited) = (share("/overlap/hit_share"), share("/overlap/limited/hit_share"));
+    assert!(endless > limited && limited > 0.0 && endless > 0.2, "{endless} {limited}");
+    for part in [
+        "prompts share a leading block with an earlier one (blocks of 32",
+        "are the beginning of an earlier prompt",
+        "without an end",
+        ", of 100 blocks ",
+        "from the ten most popular",
+    ] {
+        assert!(said.contains(part), "no `{part}` in\n{said}");
+    }
+    let output = prepare(folder.path(), &[&datasets("quick-lengths.toml"), "--count", "60"]);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("of 60 to the token"), "{said}");
+}
+
+#[test]
 fn what_is_wrong_has_a_place_and_an_exit_code() {
     let folder = tempfile::tempdir().expect("made");
     let check = |spec: &str, arguments: &[&str], code: i32, expected: &str| {

@@ -1,6 +1,6 @@
 //! How fast a large corpus is written, and in how little memory: `just bench-corpus`.
 //!
-//! Builds the corpus of a spec twice, a tenth of the prompts and all of them, each in a process of its own so that each has
+//! Builds the corpus of a spec twice, half of the prompts and all of them, each in a process of its own so that each has
 //! its own peak memory. The last line is JSON: `{"prompts", "seconds", "mb_per_s", "peak_rss_mb"}` of the whole one;
 //! `mb_per_s` is the corpus file over the time from the spec to the renamed file, sources read and tokens counted included.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that shows figures")]
@@ -76,7 +76,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Args, String> {
 
 fn both(args: &Args) -> Result<(), String> {
     let me = std::env::current_exe().map_err(|e| e.to_string())?;
-    for prompts in [(args.prompts / 10).max(1), args.prompts] {
+    for prompts in [(args.prompts / 2).max(1), args.prompts] {
         let mut command = Command::new(&me);
         command.arg("--once").args(["--prompts", &prompts.to_string()]);
         command.args(["--threads", &args.threads.to_string()]);

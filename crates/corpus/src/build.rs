@@ -14,7 +14,9 @@ use crate::source::{self, HubFile, HubKind, HubOptions, Material, fetch, fetch_i
 use crate::spec::{CounterKind, Form, Pin};
 use crate::tokens::{BuiltInCounter, ServerCounter, ServerOptions, TokenizerCounter};
 use crate::uniqueness::violations;
-use crate::{CorpusError, CorpusHeader, CorpusSpec, Progress, TokenCounter, rag, ready};
+use crate::{
+    CorpusError, CorpusHeader, CorpusSpec, Progress, TokenCounter, conversations, rag, ready,
+};
 
 /// What a spec does not say, because it differs from machine to machine. Nothing of it gets into the corpus but by its
 /// effect.
@@ -140,6 +142,7 @@ pub fn build_counted(
             Form::Rag if spec.is_retrieved() => rag::retrieve(&mut shop, &lengths)?,
             Form::Rag => rag::assemble(&mut shop)?,
             Form::ReadyMade => ready::select(&mut shop)?,
+            Form::Conversations => conversations::select(&mut shop)?,
         }
     };
     let tokens = TokenStats::of(spool.lengths()).ok_or_else(|| CorpusError::TooFew {
@@ -193,7 +196,7 @@ fn check_mean(spec: &CorpusSpec, tokens: &TokenStats) -> Result<(), CorpusError>
     };
     let wanted = f64::from(length.mean_tokens);
     // Other distributions aim at each length by itself, and the header has how far they are off.
-    if spec.form == Form::ReadyMade
+    if spec.form != Form::Rag
         || spec.is_retrieved()
         || (tokens.mean - wanted).abs() <= wanted * 0.02
     {
@@ -209,7 +212,7 @@ fn check_mean(spec: &CorpusSpec, tokens: &TokenStats) -> Result<(), CorpusError>
 fn expected_tokens(spec: &CorpusSpec, material: &Material, lengths: &Lengths) -> u64 {
     match spec.form {
         Form::Rag => u64::from(spec.prompts()) * u64::from(lengths.mean()),
-        Form::ReadyMade => {
+        Form::ReadyMade | Form::Conversations => {
             let texts = material.ready.iter().flat_map(|ready| &ready.messages);
             texts.map(|message| message.content.len() as u64 / 4).sum()
         }

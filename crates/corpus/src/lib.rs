@@ -21,6 +21,7 @@
 //! ```
 
 mod build;
+mod conversations;
 mod dice;
 mod error;
 mod file;

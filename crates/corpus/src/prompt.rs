@@ -16,6 +16,12 @@ pub struct Prompt {
     /// The human answer, where the source has one. Not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Of scripted conversations: which one it belongs to, from 0. Its turns stand one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<u32>,
+    /// Which of the person's turns it ends with, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<u32>,
 }
 
 impl Prompt {
@@ -26,7 +32,7 @@ impl Prompt {
         messages: Vec<ChatMessage>,
         reference: Option<String>,
     ) -> Self {
-        Self { id, tokens, messages, reference }
+        Self { id, tokens, messages, reference, conversation: None, turn: None }
     }
 
     /// The prompt as plain text, for the completions endpoint; see [`plain_text`].

@@ -30,6 +30,43 @@ pub(crate) fn read_whole(path: &Path) -> Result<Vec<u8>, CorpusError> {
     Ok(bytes)
 }
 
+/// The first byte of the content that is not a space or a byte order mark.
+pub(crate) fn first_byte(path: &Path) -> Result<Option<u8>, CorpusError> {
+    for byte in open(path)?.bytes() {
+        let byte = byte.map_err(CorpusError::io("read", path))?;
+        if !byte.is_ascii_whitespace() && ![0xef, 0xbb, 0xbf].contains(&byte) {
+            return Ok(Some(byte));
+        }
+    }
+    Ok(None)
+}
+
+/// The content, unpacked, hashed as it is read.
+pub(crate) struct Hashed {
+    inner: Box<dyn BufRead + Send>,
+    hash: Sha256,
+}
+
+impl Hashed {
+    pub(crate) fn open(path: &Path) -> Result<Self, CorpusError> {
+        Ok(Self { inner: open(path)?, hash: Sha256::new() })
+    }
+
+    /// Reads what is left and gives the sha256 of everything.
+    pub(crate) fn finish(mut self) -> std::io::Result<String> {
+        std::io::copy(&mut self, &mut std::io::sink())?;
+        Ok(hex(&self.hash.finalize()))
+    }
+}
+
+impl Read for Hashed {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(into)?;
+        self.hash.update(&into[..count]);
+        Ok(count)
+    }
+}
+
 /// The sha256 of a file's content, unpacked.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, CorpusError> {
     let mut hash = Sha256::new();

@@ -240,7 +240,7 @@ fn bad_lines_are_named() {
         "./other.jsonl:1: no text under `instruction`; found `foo`: not a Dolly file",
     );
     check("wikipedia", "other.jsonl", "./other.jsonl:1: no text under any of text, content");
-    check("wikipedia", "list.jsonl", "./list.jsonl:1: expected an object, found a list");
+    check("wikipedia", "list.jsonl", "./list.jsonl: row 1: expected an object, found a number");
     check("wikipedia", "latin.jsonl", "./latin.jsonl:1: not UTF-8");
     check("wikipedia", "fake.parquet", "./fake.parquet: not readable as Parquet");
     check("squad", "not.json", "./not.json:2: not SQuAD's form");

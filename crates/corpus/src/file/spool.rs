@@ -58,8 +58,22 @@ impl Sealer {
         messages: Vec<ChatMessage>,
         reference: Option<String>,
     ) -> Result<Sealed, CorpusError> {
+        self.seal_turn(index, ids, key, messages, reference, None)
+    }
+
+    /// As [`seal`](Self::seal), of a turn: its conversation and its number in it.
+    pub(crate) fn seal_turn(
+        &self,
+        index: usize,
+        ids: &[u32],
+        key: Option<[u8; 32]>,
+        messages: Vec<ChatMessage>,
+        reference: Option<String>,
+        turn: Option<(u32, u32)>,
+    ) -> Result<Sealed, CorpusError> {
         let tokens = ids.len() as u32;
-        let prompt = Prompt::new(prompt_id(&self.name, index), tokens, messages, reference);
+        let mut prompt = Prompt::new(prompt_id(&self.name, index), tokens, messages, reference);
+        (prompt.conversation, prompt.turn) = turn.unzip();
         let line = check::seal(&prompt).map_err(|e| CorpusError::Option {
             what: prompt.id.clone(),
             message: format!("does not become JSON: {e}"),

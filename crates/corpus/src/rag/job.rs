@@ -39,7 +39,7 @@ pub(crate) fn common_head(
     counter: &dyn TokenCounter,
 ) -> Result<u32, CorpusError> {
     let block_size = spec.cache().block_size;
-    if spec.form == Form::ReadyMade {
+    if spec.form != Form::Rag {
         return Ok(Opening::of(&[ChatMessage::user("x")], counter, block_size)?.head_tokens);
     }
     if spec.rag.history_turns > 0 {

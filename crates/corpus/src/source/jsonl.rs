@@ -1,11 +1,12 @@
-//! Walking a JSON Lines file.
+//! Walking a JSON Lines file, or one JSON array of rows.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::array;
 use crate::CorpusError;
-use crate::unpack::Lines;
+use crate::unpack::{self, Lines};
 
 /// Calls `row` with each line's object until `take` of them were read; gives how many, and the sha256 of the whole file.
 pub(super) fn for_each(
@@ -13,6 +14,9 @@ pub(super) fn for_each(
     take: u64,
     mut row: impl FnMut(u64, Map<String, Value>) -> Result<(), CorpusError>,
 ) -> Result<(u64, String), CorpusError> {
+    if unpack::first_byte(path)? == Some(b'[') {
+        return array::for_each(path, take, row);
+    }
     let mut lines = Lines::open(path)?;
     let mut count = 0;
     while count < take {

@@ -152,8 +152,8 @@ fn kind_of(
     let Some(kind) = source.kind.or(manifest.map(|m| m.kind)) else {
         return fault("needs `kind` or `manifest`".to_owned());
     };
-    if (kind == SourceKind::Prompts) != (spec.form == Form::ReadyMade) {
-        return fault("ready-made prompts go with form = \"ready-made\", all other sources with form = \"rag\"".to_owned());
+    if (kind == SourceKind::Prompts) != (spec.form != Form::Rag) {
+        return fault("ready-made prompts go with form = \"ready-made\" or \"conversations\", all other sources with form = \"rag\"".to_owned());
     }
     match source.roles.iter().flatten().find(|role| !kind.roles().contains(role)) {
         Some(role) => {

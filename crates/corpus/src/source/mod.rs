@@ -1,5 +1,6 @@
 //! Sources of text, each read into the same material: passages, exchanges and ready-made prompts.
 
+mod array;
 mod clean;
 mod dolly;
 pub(crate) mod encyclopedia;
@@ -19,4 +20,4 @@ pub use encyclopedia::{Article, Encyclopedia};
 pub use hub::HubOptions;
 pub(crate) use hub::{HubFile, HubKind, fetch, fetch_if_there};
 pub(crate) use load::load;
-pub(crate) use material::{Exchange, Material, Passage};
+pub(crate) use material::{Exchange, Material, Passage, Ready};

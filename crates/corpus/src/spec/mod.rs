@@ -79,6 +79,9 @@ pub enum Form {
     Rag,
     /// The prompts of a file, as they are.
     ReadyMade,
+    /// The conversations of a file, as they are: each turn of a person is a prompt, with everything before it and the given
+    /// answers as its history.
+    Conversations,
 }
 
 /// How tokens are counted.
@@ -131,7 +134,7 @@ impl CorpusSpec {
     pub fn prompts(&self) -> u32 {
         self.prompts.unwrap_or(match self.form {
             Form::Rag => 1500,
-            Form::ReadyMade => u32::MAX,
+            Form::ReadyMade | Form::Conversations => u32::MAX,
         })
     }
 

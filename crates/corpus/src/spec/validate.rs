@@ -47,7 +47,7 @@ impl CorpusSpec {
         if let Some((key, message)) = self.length.as_ref().and_then(|length| length.fault()) {
             return fault(&format!("length.{key}"), message);
         }
-        if let (Form::ReadyMade, Some(length)) = (self.form, &self.length)
+        if let (Form::ReadyMade | Form::Conversations, Some(length)) = (self.form, &self.length)
             && !matches!(
                 length.distribution,
                 Distribution::Bell | Distribution::Fixed | Distribution::Uniform
@@ -73,7 +73,7 @@ impl CorpusSpec {
                 "does not go with a retrieval plan or a length.distribution: leave one of them out",
             );
         }
-        if self.form == Form::ReadyMade && self.rag.is_plan() {
+        if self.form != Form::Rag && self.rag.is_plan() {
             return fault("rag", "ready-made prompts are not retrieved: leave out [rag]");
         }
         if let Some((key, message)) = self.cache.and_then(|cache| cache.fault()) {
@@ -143,15 +143,15 @@ impl CorpusSpec {
                 return fault("use", message, None);
             }
             let ready = source.kind == Some(SourceKind::Prompts);
-            if source.kind.is_some() && ready != (self.form == Form::ReadyMade) {
+            if source.kind.is_some() && ready != (self.form != Form::Rag) {
                 let (message, help) = if ready {
                     (
                         "ready-made prompts are not material for RAG prompts",
-                        "set form = \"ready-made\"",
+                        "set form = \"ready-made\" or \"conversations\"",
                     )
                 } else {
                     (
-                        "form = \"ready-made\" takes sources of kind prompts only",
+                        "form = \"ready-made\" and \"conversations\" take sources of kind prompts only",
                         "leave out `form`, or set kind = \"prompts\"",
                     )
                 };

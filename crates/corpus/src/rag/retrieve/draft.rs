@@ -178,7 +178,7 @@ impl Sizes {
 
 /// Puts the passages into the order asked for, and gives the new place of the one at `flexible`.
 pub(super) fn arrange(
-    passages: &mut Vec<Placed>,
+    passages: &mut [Placed],
     flexible: Option<usize>,
     order: PassageOrder,
     dice: &mut Dice,

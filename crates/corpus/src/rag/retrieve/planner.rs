@@ -130,7 +130,7 @@ impl<'a> Planner<'a> {
                 self.ledger.open(&text)
             });
             match opens {
-                Some(at) => draft.to_front(at),
+                Some(at) => draft.put_first(at),
                 None if self.another_opening(&mut draft) => {}
                 None => return Err(self.no_opening(index, "each chunk opens a prompt already")),
             }
@@ -180,7 +180,7 @@ impl<'a> Planner<'a> {
             let placed = Placed { chunk, tokens: most.filter(|&m| m < own), answers: false };
             if let Some(at) = gone {
                 draft.passages[at] = placed;
-                draft.to_front(at);
+                draft.put_first(at);
             } else {
                 draft.passages.insert(0, placed);
                 draft.flexible = draft.flexible.map(|at| at + 1);
@@ -260,7 +260,7 @@ impl<'a> Planner<'a> {
 
 impl Draft {
     /// Moves a passage to the first place.
-    fn to_front(&mut self, at: usize) {
+    fn put_first(&mut self, at: usize) {
         let flexible = self.flexible.map(|flexible| self.passages[flexible].chunk);
         let placed = self.passages.remove(at);
         self.passages.insert(0, placed);
