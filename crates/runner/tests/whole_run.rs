@@ -1,5 +1,6 @@
 //! Scenarios run whole against the real simulator on a free port.
 #![expect(clippy::unwrap_used, reason = "test code: a failure here is the test's failure")]
+#![expect(clippy::print_stdout, reason = "a test that cannot run here says so")]
 
 mod world;
 

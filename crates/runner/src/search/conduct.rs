@@ -61,7 +61,7 @@ pub(crate) fn conduct(
     let mut search = Search::new(spec.plan());
     let mut waited_in_vain = false;
     let (answer, ended) = loop {
-        let Some(request) = search.next() else {
+        let Some(request) = search.next_probe() else {
             let failed = run.probes().last();
             break match search.end() {
                 Some(SearchEnd::Found(found)) => (Some(found), tell::found(&search, found)),

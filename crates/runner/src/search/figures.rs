@@ -229,7 +229,7 @@ fn latency(statistic: SloStatistic, sorted: &[f64]) -> Option<Figure> {
             let n = sorted.len() as f64;
             let squares: f64 = sorted.iter().map(|v| (v - value) * (v - value)).sum();
             let half = Z * (squares / (n - 1.0) / n).sqrt();
-            (half.is_finite().then(|| value - half), half.is_finite().then(|| value + half))
+            (half.is_finite().then_some(value - half), half.is_finite().then_some(value + half))
         }
     };
     Some(Figure { value, low, high })

@@ -60,7 +60,7 @@ pub enum SearchEnd {
 /// A probe of an unclear load is this many times as long when it is repeated.
 const LONGER: u32 = 2;
 
-/// A search under way. [`next`](Self::next) says what to try, [`tell`](Self::tell) takes what came of it.
+/// A search under way. [`next_probe`](Self::next_probe) says what to try, [`tell`](Self::tell) takes what came of it.
 #[derive(Debug, Clone)]
 pub struct Search {
     plan: SearchPlan,
@@ -92,7 +92,7 @@ impl Search {
     }
 
     /// The next probe; the same until it was told of, `None` when the search is over.
-    pub fn next(&mut self) -> Option<ProbeRequest> {
+    pub fn next_probe(&mut self) -> Option<ProbeRequest> {
         if self.pending.is_none() && self.end.is_none() {
             match self.choose() {
                 Ok(_) if self.probes >= self.plan.max_probes => {
@@ -105,7 +105,7 @@ impl Search {
         self.pending
     }
 
-    /// Takes what came of the probe that [`next`](Self::next) asked for.
+    /// Takes what came of the probe that [`next_probe`](Self::next_probe) asked for.
     pub fn tell(&mut self, result: ProbeResult) {
         let Some(request) = self.pending.take() else { return };
         self.probes += 1;

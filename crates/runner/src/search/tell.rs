@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use vllm_bench_record::{
-    Capacity, Level, Probe, ProbeObjective, ProbeOutcome, SearchAxis, SearchInfo, Slo, SloTarget,
-    words,
+    Capacity, Level, Probe, ProbeObjective, ProbeOutcome, SearchAxis, SearchInfo, SloTarget, words,
 };
 
 use super::machine::{Search, SearchEnd};
@@ -101,9 +100,17 @@ pub(crate) fn probe_line(
     if given_up {
         text += ", ended early";
     }
-    // What does not hold, or else what comes nearest to its limit.
+    // What does not hold, or else a latency: no errors is no news.
     let broken: Vec<&ProbeObjective> = probe.objectives.iter().filter(|o| !o.holds).collect();
-    let shown = if broken.is_empty() { probe.objectives.iter().take(1).collect() } else { broken };
+    let latency = |o: &&ProbeObjective| {
+        matches!(SloTarget::parse(parts(&o.slo).0), Some(SloTarget::Latency(..)))
+    };
+    let shown = if broken.is_empty() {
+        let first = probe.objectives.first();
+        probe.objectives.iter().find(latency).or(first).into_iter().collect()
+    } else {
+        broken
+    };
     for objective in shown {
         let _ = write!(text, ": {}", measured(objective));
     }
@@ -235,9 +242,8 @@ fn column(name: &str) -> usize {
 }
 
 fn figure(name: &str, value: f64) -> String {
-    // Any limit will do: what is wanted is what the name bounds.
-    match Slo::parse(name, "1s").map(|slo| slo.target) {
-        Ok(SloTarget::Latency(..)) => words::time(value),
+    match SloTarget::parse(name) {
+        Some(SloTarget::Latency(..)) => words::time(value),
         _ if value < 0.0 => format!("-{}", words::percent(-value)),
         _ => words::percent(value),
     }

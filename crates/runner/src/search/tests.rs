@@ -33,8 +33,8 @@ impl Dice {
 /// Runs the search against `server`; the loads tried.
 fn run(search: &mut Search, mut server: impl FnMut(ProbeRequest) -> ProbeResult) -> Vec<f64> {
     let mut tried = Vec::new();
-    while let Some(request) = search.next() {
-        assert_eq!(search.next(), Some(request), "asking twice changes nothing");
+    while let Some(request) = search.next_probe() {
+        assert_eq!(search.next_probe(), Some(request), "asking twice changes nothing");
         tried.push(request.level.value());
         search.tell(server(request));
         assert!(tried.len() < 1000, "no end");

@@ -91,7 +91,7 @@ pub(crate) fn engine(n: u64) -> EngineSample {
         kv_cache_usage: Some(0.25),
         generation_tokens: Some(n * 100),
         queue_time: Some(HistogramTotals { sum_s: n as f64 * 0.01, count: n }),
-        e2e_latency: (n % 2 == 0).then_some(HistogramTotals { sum_s: 1.0, count: n }),
+        e2e_latency: n.is_multiple_of(2).then_some(HistogramTotals { sum_s: 1.0, count: n }),
         ..EngineSample::default()
     }
 }
