@@ -38,6 +38,7 @@ mod plan;
 mod precision;
 mod preflight;
 mod prompts;
+mod recorded;
 mod samplers;
 mod scenario;
 mod scenario_error;

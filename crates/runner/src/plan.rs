@@ -6,11 +6,12 @@ use std::time::Duration;
 use toml::Spanned;
 use vllm_bench_loadgen::{
     ArrivalProcess, ArrivalSpec, LeftOut, Load, OnOff, Ramp, RateProfile, Schedule, ScheduleError,
-    ScheduleSummary, Stage, Steps, TokenTotals, TraceSpec, Until,
+    ScheduleSummary, Stage, Steps, TokenTotals, TraceFormat, TraceSpec, Until,
 };
 use vllm_bench_record::{Level, OpenLoad, Phase, StageInfo, StageLoad};
 
 use crate::load_spec::{ClosedSpec, LoadSpec, OpenSpec, WarmupSpec};
+use crate::recorded;
 use crate::scenario::Scenario;
 use crate::scenario_error::ScenarioError;
 use crate::search::SearchPrompts;
@@ -74,6 +75,9 @@ impl Pace {
                     Some(n) => schedule.first(*n),
                     None => schedule,
                 })
+            }
+            Self::Trace(spec) if spec.format == TraceFormat::Run => {
+                Ok(Schedule::trace(recorded::replay(spec)?))
             }
             Self::Trace(spec) => Ok(Schedule::trace(spec.open()?)),
         }

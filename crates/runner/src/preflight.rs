@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use vllm_bench_bench::TruthCommand;
@@ -91,16 +92,14 @@ impl Ready {
 /// The first thing that makes the run impossible; see [`RunError::problem`].
 pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunError> {
     let plan = RunPlan::of(&scenario)?;
-    let corpus = prompts::open(&scenario, &plan)?;
     let mut warnings = Vec::new();
-    let client = client_config(&scenario, &options)?;
-    if client.arrivals == Arrivals::Capture {
-        check_capture(&client.targets)?;
-    }
-    let mut servers = Vec::new();
-    for target in &client.targets {
-        servers.push(look_at(&scenario, &client, target)?);
-    }
+    // Reading a corpus and asking servers both take their time, and neither needs the other.
+    let (corpus, reached) = thread::scope(|scope| {
+        let reached = scope.spawn(|| reach(&scenario, &options));
+        (prompts::open(&scenario, &plan), reached.join())
+    });
+    let corpus = corpus?;
+    let (client, servers) = reached.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let model = servers[0].model.clone();
     if let Some(other) = servers.iter().find(|s| s.model != model) {
         warnings.push(format!(
@@ -138,6 +137,20 @@ pub fn preflight(scenario: Scenario, options: RunOptions) -> Result<Ready, RunEr
         clock,
         warnings,
     })
+}
+
+/// The servers of `scenario`, and how they are spoken to.
+fn reach(
+    scenario: &Scenario,
+    options: &RunOptions,
+) -> Result<(ClientConfig, Vec<ServerInfo>), RunError> {
+    let client = client_config(scenario, options)?;
+    if client.arrivals == Arrivals::Capture {
+        check_capture(&client.targets)?;
+    }
+    let look = |target| look_at(scenario, &client, target);
+    let servers = client.targets.iter().map(look).collect::<Result<_, _>>()?;
+    Ok((client, servers))
 }
 
 fn client_config(scenario: &Scenario, options: &RunOptions) -> Result<ClientConfig, RunError> {

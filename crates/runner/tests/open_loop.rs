@@ -95,6 +95,28 @@ fn a_trace_without_a_corpus_sends_its_own_lengths_and_shared_beginnings() {
 }
 
 #[test]
+fn a_run_can_be_replayed() {
+    let world = World::new(SimulatorConfig::default(), 60);
+    let load =
+        "warmup = { requests = 2 }\nopen = { rate = 30, arrivals = \"constant\", requests = 20 }";
+    let (first, before, _) = world.run(load, &["load.calibrate=false"]);
+    let load = format!("trace = {{ file = {:?}, format = \"run\" }}", first.run_dir.path());
+    let (again, after, _) = world.run(&load, &["load.calibrate=false"]);
+    let measured = |records: &[vllm_bench_record::RequestRecord], stage: u32| {
+        let mut rows: Vec<_> = records
+            .iter()
+            .filter(|r| r.stage_index == stage)
+            .map(|r| (r.scheduled_at, r.output_tokens.unwrap().count))
+            .collect();
+        rows.sort_unstable();
+        let start = rows[0].0;
+        rows.into_iter().map(|(at, tokens)| (at.since(start), tokens)).collect::<Vec<_>>()
+    };
+    assert_eq!(measured(&before, 1), measured(&after, 0));
+    assert_eq!(again.manifest.stages[0].planned_requests, Some(20));
+}
+
+#[test]
 fn a_trace_that_does_not_fit_is_refused_before_anything_is_sent() {
     let world = World::new(SimulatorConfig::default(), 4);
     let file = world.dir.path().join("trace.csv");

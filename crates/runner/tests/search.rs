@@ -1,27 +1,20 @@
 //! Capacity searches run whole against the simulator: short, with loose bounds.
 #![expect(clippy::unwrap_used, reason = "test code: a failure here is the test's failure")]
 
+mod world;
+
 use std::collections::HashSet;
-use std::path::Path;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use vllm_bench_corpus::{BuildOptions, CorpusSpec, ServerOptions, build_with};
 use vllm_bench_record::{ProbeOutcome, RunStatus, SearchAxis, SearchInfo};
 use vllm_bench_runner::{
-    RunError, RunEvent, RunOptions, RunOutcome, Scenario, StopHandle, execute, preflight,
-    search_text,
+    RunError, RunEvent, RunOutcome, StopHandle, execute, preflight, search_text,
 };
 use vllm_bench_simulator::capacity::{Workload, mean_tpot};
-use vllm_bench_simulator::{CostModel, Simulator, SimulatorConfig};
+use vllm_bench_simulator::{CostModel, SimulatorConfig};
 use vllm_bench_storage::read;
 
-struct World {
-    dir: TempDir,
-    runtime: Runtime,
-    simulator: Option<Simulator>,
-}
+use world::World;
 
 /// 4 ms a step and 1 ms for each decoding sequence: TPOT is about 4 ms + 1 ms a user.
 fn config() -> SimulatorConfig {
@@ -38,64 +31,34 @@ fn config() -> SimulatorConfig {
     }
 }
 
-impl World {
-    fn new(prompts: u32) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let start = Simulator::start(config(), ([127, 0, 0, 1], 0).into());
-        let simulator = runtime.block_on(start).unwrap();
-        let dir = TempDir::new().unwrap();
-        let text = format!(
-            "name = \"t\"\nprompts = {prompts}\nlength = {{ mean_tokens = 300 }}\n[tokens]\ncounter = \"server\"\n"
-        );
-        let spec = CorpusSpec::parse(&text, "t.toml").unwrap();
-        let server = ServerOptions { url: simulator.url(), ..ServerOptions::default() };
-        let options = BuildOptions { server: Some(server), ..BuildOptions::default() };
-        build_with(&spec, &options, &dir.path().join("corpus.jsonl"), &mut |_| {}).unwrap();
-        Self { dir, runtime, simulator: Some(simulator) }
-    }
-
-    fn scenario(&self, search: &str, slo: &str) -> Scenario {
-        let text = format!(
-            "name = \"t\"\n[server]\nurl = \"{}\"\n[corpus]\nfile = {:?}\n[request]\nmax_tokens = 8\nignore_eos = true\n[load]\ncalibrate = false\nsearch = {{ {search} }}\n[slo]\n{slo}\n[telemetry]\ngpu = \"off\"\n",
-            self.simulator.as_ref().unwrap().url(),
-            self.dir.path().join("corpus.jsonl"),
-        );
-        Scenario::parse(&text, Path::new("t.toml"), &[]).unwrap()
-    }
-
-    fn options(&self) -> RunOptions {
-        RunOptions { results_dir: self.dir.path().join("results"), ..RunOptions::default() }
-    }
-
-    fn run(&self, search: &str, slo: &str) -> (RunOutcome, SearchInfo, Vec<RunEvent>) {
-        let mut events = Vec::new();
-        let ready = preflight(self.scenario(search, slo), self.options()).unwrap();
-        let outcome = execute(ready, &StopHandle::new(), |e| events.push(e)).unwrap();
-        // What is on disk is what counts.
-        let manifest = outcome.run_dir.manifest().unwrap();
-        assert_eq!(manifest.status, RunStatus::Complete);
-        assert_eq!(manifest.search, outcome.manifest.search);
-        let search = manifest.search.unwrap();
-        (outcome, search, events)
-    }
+fn world(prompts: u32) -> World {
+    World::new(config(), prompts)
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(simulator) = self.simulator.take() {
-            self.runtime.block_on(simulator.shutdown());
-        }
-    }
+fn load(search: &str) -> String {
+    format!("calibrate = false\nsearch = {{ {search} }}")
+}
+
+/// Runs the search with `slo` as its objective.
+fn run(world: &World, search: &str, slo: &str) -> (RunOutcome, SearchInfo, Vec<RunEvent>) {
+    let (outcome, _, events) = world.run(&load(search), &[slo]);
+    // What is on disk is what counts.
+    let manifest = outcome.run_dir.manifest().unwrap();
+    assert_eq!(manifest.status, RunStatus::Complete);
+    assert_eq!(manifest.search, outcome.manifest.search);
+    let search = manifest.search.unwrap();
+    (outcome, search, events)
 }
 
 #[test]
 fn users_are_found_and_every_probe_is_a_stage_with_prompts_of_its_own() {
-    let world = World::new(1_200);
-    let (outcome, search, events) = world.run(
+    let world = world(1_200);
+    let (outcome, search, events) = run(
+        &world,
         "over = \"concurrency\", from = 1, to = 64, requests = 60, precision = \"20%\"",
-        "tpot_p50 = \"15ms\"",
+        "slo.tpot_p50=\"15ms\"",
     );
-    let load = Workload::fixed(300, 8);
+    let load = Workload::fixed(400, 8);
     let within = |users: u32| mean_tpot(&config(), &load, users) <= Duration::from_millis(15);
     let computed = (1..64).filter(|n| within(*n)).max().unwrap();
     let answer = search.answer.unwrap_or_else(|| panic!("no answer: {search:?}"));
@@ -130,9 +93,12 @@ fn users_are_found_and_every_probe_is_a_stage_with_prompts_of_its_own() {
 
 #[test]
 fn a_lower_bound_that_fails_is_told_with_its_figure() {
-    let world = World::new(200);
-    let (outcome, search, _) =
-        world.run("over = \"concurrency\", from = 8, to = 64, requests = 60", "tpot_p50 = \"5ms\"");
+    let world = world(200);
+    let (outcome, search, _) = run(
+        &world,
+        "over = \"concurrency\", from = 8, to = 64, requests = 60",
+        "slo.tpot_p50=\"5ms\"",
+    );
     assert_eq!((search.answer, search.over), (None, SearchAxis::Concurrency));
     let ended = search.ended.unwrap();
     assert!(ended.starts_with("the lower bound 8 streams already fails: tpot_p50 "), "{ended}");
@@ -142,9 +108,12 @@ fn a_lower_bound_that_fails_is_told_with_its_figure() {
 
 #[test]
 fn prompts_that_run_out_end_it_with_the_bracket_so_far() {
-    let world = World::new(150);
-    let (_, search, _) = world
-        .run("over = \"concurrency\", from = 1, to = 64, requests = 60", "tpot_p50 = \"40ms\"");
+    let world = world(150);
+    let (_, search, _) = run(
+        &world,
+        "over = \"concurrency\", from = 1, to = 64, requests = 60",
+        "slo.tpot_p50=\"40ms\"",
+    );
     assert_eq!(search.answer, None);
     let ended = search.ended.unwrap();
     assert!(ended.starts_with("the corpus ran out of prompts in probe 3; about "), "{ended}");
@@ -155,10 +124,10 @@ fn prompts_that_run_out_end_it_with_the_bracket_so_far() {
 
 #[test]
 fn a_corpus_too_small_for_two_probes_is_refused() {
-    let world = World::new(100);
+    let world = world(100);
     let scenario = world.scenario(
-        "over = \"concurrency\", from = 1, to = 64, requests = 60",
-        "tpot_p50 = \"40ms\"",
+        &load("over = \"concurrency\", from = 1, to = 64, requests = 60"),
+        &["slo.tpot_p50=\"40ms\""],
     );
     let error = preflight(scenario, world.options()).expect_err("120 are needed");
     assert!(matches!(error, RunError::TooFewPrompts { needed: 120, .. }), "{error}");
@@ -167,12 +136,12 @@ fn a_corpus_too_small_for_two_probes_is_refused() {
 
 #[test]
 fn interrupted_it_keeps_what_it_has() {
-    let world = World::new(600);
+    let world = world(600);
     let stop = StopHandle::new();
     let stopper = stop.clone();
     let scenario = world.scenario(
-        "over = \"concurrency\", from = 1, to = 64, requests = 60",
-        "tpot_p50 = \"40ms\"",
+        &load("over = \"concurrency\", from = 1, to = 64, requests = 60"),
+        &["slo.tpot_p50=\"40ms\""],
     );
     let mut probes = 0;
     let ready = preflight(scenario, world.options()).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::generic::Columns;
+use super::generic::{Columns, TimeUnit};
 use super::lines::Lines;
 use super::replay::TraceReplay;
 use super::rows::{Layout, Rows, Shape};
@@ -56,7 +56,7 @@ pub struct TraceSpec {
     /// What becomes of requests over a limit.
     #[serde(default)]
     pub over_limit: OverLimit,
-    /// What becomes of requests with 0 tokens; where absent `drop` for BurstGPT, whose failed
+    /// What becomes of requests with 0 tokens; where absent `drop` for BurstGPT and runs, whose failed
     /// requests are such, else `error`.
     #[serde(default)]
     pub zero_tokens: Option<ZeroTokens>,
@@ -79,6 +79,10 @@ pub enum TraceFormat {
     Csv(Columns),
     /// JSON Lines, keys by name.
     Jsonl(Columns),
+    /// A run of ours, by its folder: arrivals and lengths of its measured requests. They lie in Parquet,
+    /// which this crate does not read: whoever does hands them to [`replay`](TraceSpec::replay) as CSV,
+    /// `at_ns,prompt_tokens,output_tokens`.
+    Run,
 }
 
 /// What becomes of requests over a limit.
@@ -130,6 +134,10 @@ impl TraceSpec {
     /// A file that cannot be opened, and settings that [`replay`](Self::replay) refuses.
     pub fn open(&self) -> Result<TraceReplay, ScheduleError> {
         let name = self.file.display().to_string();
+        if self.format == TraceFormat::Run {
+            let reason = "a run's rows are Parquet, and have to be read by who can".into();
+            return Err(ScheduleError::Replay { name, reason });
+        }
         match File::open(&self.file) {
             Ok(file) => self.replay(BufReader::with_capacity(1 << 16, file), &name),
             Err(source) => Err(ScheduleError::Read { name, source }),
@@ -185,12 +193,14 @@ impl TraceSpec {
             TraceFormat::Burstgpt => burstgpt::layout(),
             TraceFormat::Csv(columns) => named(Shape::Csv, columns),
             TraceFormat::Jsonl(columns) => named(Shape::Jsonl, columns),
+            TraceFormat::Run => named(Shape::Csv, &run_columns()),
         }
     }
 
     pub(crate) fn drops_zero_tokens(&self) -> bool {
         let usual = match self.format {
-            TraceFormat::Burstgpt => ZeroTokens::Drop,
+            // Those of a run whose answers never came.
+            TraceFormat::Burstgpt | TraceFormat::Run => ZeroTokens::Drop,
             _ => ZeroTokens::Error,
         };
         self.zero_tokens.unwrap_or(usual) == ZeroTokens::Drop
@@ -198,6 +208,16 @@ impl TraceSpec {
 
     pub(crate) fn tokens_per_block(&self) -> u32 {
         self.block_tokens.map_or(mooncake::BLOCK_TOKENS, NonZeroU32::get)
+    }
+}
+
+fn run_columns() -> Columns {
+    Columns {
+        time: "at_ns".into(),
+        time_unit: TimeUnit::Ns,
+        prompt_tokens: Some("prompt_tokens".into()),
+        output_tokens: Some("output_tokens".into()),
+        ..Columns::default()
     }
 }
 
