@@ -12,9 +12,7 @@ use hyper::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
 use hyper::http::response::Parts;
 use hyper::{Request, StatusCode};
 use tokio::time::{Instant, Sleep};
-use vllm_bench_record::{
-    ChunkTokenSource, Failure, FailureCause, Outcome, RequestRecord, RunClock, Timestamp,
-};
+use vllm_bench_record::{Failure, FailureCause, Outcome, RequestRecord, RunClock, Timestamp};
 
 use crate::config::{ClientConfig, Timeouts};
 use crate::connection::{Connection, Connector, Exchange, Part};
@@ -277,7 +275,6 @@ fn blank(
     scheduled_at: Timestamp,
 ) -> RequestRecord {
     RequestRecord {
-        request_id: prepared.request_id.clone(),
         stage_index,
         server_index: server,
         user,
@@ -286,24 +283,7 @@ fn blank(
         prompt_id: prepared.prompt_id.clone(),
         corpus_prompt_tokens: prepared.prompt_tokens,
         max_tokens: prepared.max_tokens,
-        scheduled_at,
-        sent_at: None,
-        written_at: None,
-        headers_at: None,
-        chunks: Vec::new(),
-        finished_at: None,
-        connect: None,
-        outcome: Outcome::Cancelled,
-        http_status: None,
-        prompt_tokens: None,
-        output_tokens: None,
-        chunk_token_source: ChunkTokenSource::Assumed,
-        cached_tokens: None,
-        finish_reason: None,
-        server: None,
-        model: None,
-        answer: None,
-        reasoning: None,
+        ..RequestRecord::due(&prepared.request_id, scheduled_at)
     }
 }
 

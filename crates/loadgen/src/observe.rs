@@ -427,7 +427,7 @@ pub(crate) fn cut(message: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use vllm_bench_record::{Outcome, Timestamp};
+    use vllm_bench_record::Timestamp;
 
     use super::*;
 
@@ -462,35 +462,7 @@ mod tests {
     }
 
     fn blank() -> RequestRecord {
-        RequestRecord {
-            request_id: String::new(),
-            stage_index: 0,
-            server_index: 0,
-            user: 0,
-            session: 0,
-            turn: 0,
-            prompt_id: String::new(),
-            corpus_prompt_tokens: None,
-            max_tokens: None,
-            scheduled_at: Timestamp::ZERO,
-            sent_at: None,
-            written_at: None,
-            headers_at: None,
-            chunks: Vec::new(),
-            finished_at: None,
-            connect: None,
-            outcome: Outcome::Cancelled,
-            http_status: None,
-            prompt_tokens: None,
-            output_tokens: None,
-            chunk_token_source: ChunkTokenSource::Assumed,
-            cached_tokens: None,
-            finish_reason: None,
-            server: None,
-            model: None,
-            answer: None,
-            reasoning: None,
-        }
+        RequestRecord::due("", Timestamp::ZERO)
     }
 
     fn streams() -> Vec<(String, Endpoint, Vec<u8>)> {

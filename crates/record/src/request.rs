@@ -285,6 +285,40 @@ pub struct ServerTimings {
 /// They are defined for completed requests; on others they return what the
 /// instants allow, and summaries leave such requests out.
 impl RequestRecord {
+    /// The row of a request that is due and of which nothing has happened yet: what it stays when
+    /// it is never sent.
+    pub fn due(request_id: impl Into<String>, scheduled_at: Timestamp) -> Self {
+        Self {
+            request_id: request_id.into(),
+            stage_index: 0,
+            server_index: 0,
+            user: 0,
+            session: 0,
+            turn: 0,
+            prompt_id: String::new(),
+            corpus_prompt_tokens: None,
+            max_tokens: None,
+            scheduled_at,
+            sent_at: None,
+            written_at: None,
+            headers_at: None,
+            chunks: Vec::new(),
+            finished_at: None,
+            connect: None,
+            outcome: Outcome::Cancelled,
+            http_status: None,
+            prompt_tokens: None,
+            output_tokens: None,
+            chunk_token_source: ChunkTokenSource::Assumed,
+            cached_tokens: None,
+            finish_reason: None,
+            server: None,
+            model: None,
+            answer: None,
+            reasoning: None,
+        }
+    }
+
     /// Arrival of the first event that carries a generated token.
     pub fn first_token_at(&self) -> Option<Timestamp> {
         self.chunks.first().map(|c| c.at)
@@ -390,33 +424,17 @@ mod tests {
 
     fn record(chunks: Vec<ChunkArrival>, output: u32) -> RequestRecord {
         RequestRecord {
-            request_id: "r".into(),
-            stage_index: 0,
-            server_index: 0,
-            user: 0,
-            session: 0,
-            turn: 0,
-            prompt_id: "p".into(),
-            corpus_prompt_tokens: None,
-            max_tokens: None,
-            scheduled_at: at(10),
             sent_at: Some(at(12)),
             written_at: Some(at(12)),
             headers_at: Some(at(20)),
             chunks,
             finished_at: Some(at(200)),
-            connect: None,
             outcome: Outcome::Completed,
             http_status: Some(200),
             prompt_tokens: Some(5),
             output_tokens: Some(TokenCount { count: output, source: TokenCountSource::Usage }),
             chunk_token_source: ChunkTokenSource::TokenIds,
-            cached_tokens: None,
-            finish_reason: None,
-            server: None,
-            model: None,
-            answer: None,
-            reasoning: None,
+            ..RequestRecord::due("r", at(10))
         }
     }
 

@@ -141,7 +141,7 @@ impl Flows {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use vllm_bench_record::{ChunkArrival, ChunkTokenSource};
+    use vllm_bench_record::ChunkArrival;
 
     use super::super::segment::End;
     use super::*;
@@ -182,33 +182,14 @@ mod tests {
         let chunk =
             |n| ChunkArrival { at: at(us), tokens: 1, coalesced: n + 1 < chunks, client_lag: lag };
         RequestRecord {
-            request_id: id.into(),
-            stage_index: 0,
-            server_index: 0,
-            user: 0,
-            session: 0,
-            turn: 0,
-            prompt_id: String::new(),
-            corpus_prompt_tokens: None,
-            max_tokens: None,
-            scheduled_at: at(100),
             sent_at: Some(at(100)),
             written_at: Some(at(110)),
             headers_at: Some(at(us)),
             chunks: (0..chunks).map(chunk).collect(),
             finished_at: Some(at(us)),
-            connect: None,
             outcome: Outcome::Completed,
             http_status: Some(200),
-            prompt_tokens: None,
-            output_tokens: None,
-            chunk_token_source: ChunkTokenSource::Assumed,
-            cached_tokens: None,
-            finish_reason: None,
-            server: None,
-            model: None,
-            answer: None,
-            reasoning: None,
+            ..RequestRecord::due(id, at(100))
         }
     }
 
