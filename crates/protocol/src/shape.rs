@@ -105,19 +105,22 @@ impl Shape {
             has_ids: choice.token_ids.is_some(),
             usage: delta.usage.clone(),
         };
-        shape.is_true(endpoint, data).then_some(shape)
+        shape.is_true(endpoint, data, delta).then_some(shape)
     }
 
-    /// Whether each hole is what it was taken for: others in all of them must
-    /// decode to just these.
-    fn is_true(&self, endpoint: Endpoint, data: &str) -> bool {
-        let Some(Filling { text, ids, total, completion }) = self.read(data) else { return false };
+    /// Whether each hole is what it was taken for: what is in them is what `delta` has, and
+    /// others in all of them decode to just these.
+    fn is_true(&self, endpoint: Endpoint, data: &str, delta: &Delta<'_>) -> bool {
+        let Some(filling) = self.read(data) else { return false };
         let other = Filling {
-            text: Cow::Owned(format!("{text}+")),
-            ids: ids ^ 1,
-            total: total ^ 1,
-            completion: completion ^ 1,
+            text: Cow::Owned(format!("{}+", filling.text)),
+            ids: filling.ids + 1,
+            total: filling.total ^ 1,
+            completion: filling.completion ^ 1,
         };
+        if self.filled(filling) != *delta {
+            return false;
+        }
         let ids = vec!["7"; other.ids as usize].join(",");
         let mut probe = String::with_capacity(data.len() + 64);
         for (before, hole) in &self.holes {
@@ -305,6 +308,10 @@ mod tests {
         assert_eq!(holes(&data), None);
         let data =
             r#"{"choices":[{"delta":{"content":"a"},"x":{"token_ids":[1]},"token_ids":[1]}]}"#;
+        assert_eq!(holes(data), None);
+        // One more number in the other list than in the true one, which is empty.
+        let data =
+            r#"{"choices":[{"delta":{"content":"a"},"x":{"token_ids":[1]},"token_ids":[]}]}"#;
         assert_eq!(holes(data), None);
     }
 
