@@ -56,7 +56,7 @@ fn bench(cli: cli::Cli) -> anyhow::Result<vllm_bench_cli::Exit> {
         role.play()?;
         return Ok(Exit::Success);
     }
-    vllm_bench_bench::process::raise_open_files()?;
+    vllm_bench_cli::raise_open_files();
     let cpus = cpus::Cpus::pick();
     if !cli.common.quiet {
         note(cpus.say());

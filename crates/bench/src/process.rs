@@ -1,7 +1,7 @@
 //! What a process costs, and where it may run.
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::sys::resource::{Resource, Usage, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::unistd::Pid;
 
 use crate::error::BenchError;
@@ -64,19 +64,6 @@ pub fn pin(pid: Option<u32>, cpu: usize) -> Result<(), BenchError> {
     set.set(cpu)
         .and_then(|()| sched_setaffinity(pid, &set))
         .map_err(|e| BenchError::system(format!("run on CPU {cpu}"))(e))
-}
-
-/// Lets this process and its children open as many files as the system allows.
-///
-/// # Errors
-/// When the system refuses.
-pub fn raise_open_files() -> Result<(), BenchError> {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(limit)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(limit)
-}
-
-fn limit(error: nix::errno::Errno) -> BenchError {
-    BenchError::system("raise the limit of open files")(error)
 }
 
 #[cfg(test)]

@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-struct Human(Duration);
+/// A positive duration written with its unit: `"500ms"`, `"60s"`, `"5m"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HumanDuration(pub Duration);
 
-impl<'de> Deserialize<'de> for Human {
+impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
         impl Visitor<'_> for Text {
-            type Value = Human;
+            type Value = HumanDuration;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a duration with its unit, such as \"500ms\", \"60s\" or \"5m\"")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Human, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<HumanDuration, E> {
                 match humantime::parse_duration(text) {
-                    Ok(d) if !d.is_zero() => Ok(Human(d)),
+                    Ok(d) if !d.is_zero() => Ok(HumanDuration(d)),
                     _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 }
             }
@@ -30,7 +32,7 @@ impl<'de> Deserialize<'de> for Human {
 
 /// For `#[serde(deserialize_with)]` of a positive duration.
 pub(crate) fn duration<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-    Human::deserialize(d).map(|human| human.0)
+    HumanDuration::deserialize(d).map(|human| human.0)
 }
 
 /// For `#[serde(default, deserialize_with)]` of one that may be absent.

@@ -66,6 +66,7 @@ pub use capture::check_capture;
 pub use config::{ApiKey, Arrivals, ClientConfig, Timeouts};
 pub use error::LoadError;
 pub use event::{Live, LoadEvent};
+pub use human::HumanDuration;
 pub use plan::{Load, PreparedRequest, Stage, Until};
 pub use rate::{MAX_RATE, OnOff, Ramp, RateProfile, Steps};
 pub use run::{StageReport, run_stage};

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vllm_bench_record::{
-    FailureCause, Outcome, RequestRecord, Slo, SloMetric, SloStatistic, SloTarget, Timestamp,
+    FailureCause, Outcome, RequestRecord, Slo, SloMetric, SloTarget, Timestamp, percentile,
 };
+
+use crate::histogram::Histogram;
 
 /// One stage in short; all of its time, drain included. The report has the steady window.
 #[derive(Debug, Clone, Default)]
@@ -17,12 +19,15 @@ pub struct Brief {
     output_tokens: u64,
     prompt_tokens: u64,
     cached_tokens: Option<u64>,
-    ttft_ns: Vec<u64>,
-    ttft_from_schedule_ns: Vec<u64>,
-    tpot_ns: Vec<u64>,
-    itl_ns: Vec<u64>,
-    e2e_ns: Vec<u64>,
-    e2e_from_schedule_ns: Vec<u64>,
+    ttft_ns: Vec<f64>,
+    ttft_from_schedule_ns: Vec<f64>,
+    tpot_ns: Vec<f64>,
+    /// One a token: too many to keep.
+    itl: Histogram,
+    /// What the live line shows of TTFT: sorting all of it at each tick would cost more and more.
+    ttft_live: Histogram,
+    e2e_ns: Vec<f64>,
+    e2e_from_schedule_ns: Vec<f64>,
     /// The objectives that requests are counted as good by.
     slos: Vec<Slo>,
     good: u64,
@@ -100,15 +105,16 @@ impl Brief {
         }
         if record.outcome == Outcome::Completed {
             self.good += u64::from(self.slos.iter().all(|slo| slo.met_by(record)));
-            let push = |list: &mut Vec<u64>, value: Option<Duration>| {
-                list.extend(value.map(|d| d.as_nanos() as u64));
+            let push = |list: &mut Vec<f64>, value: Option<Duration>| {
+                list.extend(value.map(|d| d.as_nanos() as f64));
             };
             push(&mut self.ttft_ns, record.ttft());
             push(&mut self.ttft_from_schedule_ns, record.ttft_from_schedule());
             push(&mut self.tpot_ns, record.tpot());
             push(&mut self.e2e_ns, record.e2e());
             push(&mut self.e2e_from_schedule_ns, record.e2e_from_schedule());
-            self.itl_ns.extend(record.itl().map(|d| d.as_nanos() as u64));
+            self.itl.extend(record.itl());
+            self.ttft_live.extend(record.ttft());
         }
     }
 
@@ -124,14 +130,15 @@ impl Brief {
 
     /// Median and 95th percentile of TTFT so far, ms.
     pub fn ttft_ms(&self) -> Option<(f64, f64)> {
-        Some((ms(quantile(&self.ttft_ns, 0.5)?), ms(quantile(&self.ttft_ns, 0.95)?)))
+        Some((ms(self.ttft_live.quantile(0.5)?), ms(self.ttft_live.quantile(0.95)?)))
     }
 
     /// The figures of a stage that ran from `start` to `end`.
     pub fn figures(&self, stage: &str, start: Timestamp, end: Timestamp) -> BriefFigures {
         let secs = end.since(start).as_secs_f64();
         let rate = |n: u64| (secs > 0.0).then(|| n as f64 / secs);
-        let at = |list: &[u64], q| quantile(list, q).map(ms);
+        let at = |list: &[f64], q| percentile::quantile(list, q).map(ms);
+        let (ttft, tpot) = (sorted(&self.ttft_ns), sorted(&self.tpot_ns));
         let mut errors: Vec<BriefError> = self
             .causes
             .iter()
@@ -149,10 +156,10 @@ impl Brief {
             cancelled: self.cancelled,
             request_rate: rate(self.completed),
             output_tokens_per_s: rate(self.output_tokens),
-            ttft_p50_ms: at(&self.ttft_ns, 0.5),
-            ttft_p95_ms: at(&self.ttft_ns, 0.95),
-            tpot_p50_ms: at(&self.tpot_ns, 0.5),
-            tpot_p95_ms: at(&self.tpot_ns, 0.95),
+            ttft_p50_ms: at(&ttft, 0.5),
+            ttft_p95_ms: at(&ttft, 0.95),
+            tpot_p50_ms: at(&tpot, 0.5),
+            tpot_p95_ms: at(&tpot, 0.95),
             prompt_tokens: self.prompt_tokens,
             output_tokens: self.output_tokens,
             cached_tokens: self.cached_tokens,
@@ -181,18 +188,11 @@ impl Brief {
                     SloMetric::Ttft => &self.ttft_ns,
                     SloMetric::TtftFromSchedule => &self.ttft_from_schedule_ns,
                     SloMetric::Tpot => &self.tpot_ns,
-                    SloMetric::Itl => &self.itl_ns,
                     SloMetric::E2e => &self.e2e_ns,
                     SloMetric::E2eFromSchedule => &self.e2e_from_schedule_ns,
+                    SloMetric::Itl => return self.itl.statistic(statistic).map(|v| slo.holds(v)),
                 };
-                match statistic {
-                    SloStatistic::Mean => mean(list)?,
-                    SloStatistic::P50 => quantile(list, 0.5)?,
-                    SloStatistic::P90 => quantile(list, 0.9)?,
-                    SloStatistic::P95 => quantile(list, 0.95)?,
-                    SloStatistic::P99 => quantile(list, 0.99)?,
-                    SloStatistic::Max => quantile(list, 1.0)?,
-                }
+                statistic.of(&sorted(list))?
             }
         };
         Some(slo.holds(value))
@@ -203,32 +203,8 @@ fn ms(ns: f64) -> f64 {
     ns / 1e6
 }
 
-fn mean(list: &[u64]) -> Option<f64> {
-    (!list.is_empty()).then(|| list.iter().map(|&v| v as f64).sum::<f64>() / list.len() as f64)
-}
-
-/// Hyndman–Fan type 7, as the report's percentiles.
-fn quantile(list: &[u64], q: f64) -> Option<f64> {
+fn sorted(list: &[f64]) -> Vec<f64> {
     let mut sorted = list.to_vec();
-    sorted.sort_unstable();
-    let last = sorted.len().checked_sub(1)?;
-    let position = q * last as f64;
-    let below = position.floor() as usize;
-    let above = (below + 1).min(last);
-    let (low, high) = (sorted[below] as f64, sorted[above] as f64);
-    Some(low + (high - low) * (position - below as f64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_numpys() {
-        let list = [40, 10, 30, 20];
-        assert_eq!(quantile(&list, 0.5), Some(25.0));
-        assert_eq!(quantile(&list, 0.95), Some(38.5));
-        assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(mean(&[]), None);
-    }
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use vllm_bench_record::SloStatistic;
+
 /// Times in nanoseconds, each within 0.1 % of what was added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Histogram {
     times: hdrhistogram::Histogram<u64>,
 }
@@ -40,6 +42,14 @@ impl Histogram {
         let below = rank.floor();
         let (low, high) = (self.at(below), self.at((below + 1.0).min(last as f64)));
         Some(low + (high - low) * (rank - below))
+    }
+
+    /// What an objective bounds.
+    pub(crate) fn statistic(&self, statistic: SloStatistic) -> Option<f64> {
+        match statistic.quantile() {
+            Some(q) => self.quantile(q),
+            None => self.mean(),
+        }
     }
 
     /// The value at a 0-based rank.

@@ -100,13 +100,7 @@ impl Precision {
     /// Whether the interval is as narrow as asked.
     pub(crate) fn is_reached(&mut self) -> bool {
         let n = self.values.len();
-        let q = match self.spec.metric.1 {
-            SloStatistic::P50 => Some(0.5),
-            SloStatistic::P90 => Some(0.9),
-            SloStatistic::P95 => Some(0.95),
-            SloStatistic::P99 => Some(0.99),
-            SloStatistic::Mean | SloStatistic::Max => None,
-        };
+        let q = self.spec.metric.1.quantile();
         let enough = q.map_or(MEAN_FLOOR, percentile::sample_floor);
         if (n as u64) < enough || (n as f64) < self.judged as f64 * GROWTH {
             return false;

@@ -2,35 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
-
-/// A positive duration written with its unit: `"500ms"`, `"60s"`, `"5m"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HumanDuration(pub Duration);
-
-impl<'de> Deserialize<'de> for HumanDuration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = HumanDuration;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration with its unit, such as \"500ms\", \"60s\" or \"5m\"")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<HumanDuration, E> {
-                match humantime::parse_duration(text) {
-                    Ok(d) if !d.is_zero() => Ok(HumanDuration(d)),
-                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
+pub use vllm_bench_loadgen::HumanDuration;
 
 /// One positive number, or one for each level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +75,8 @@ impl<'de> Deserialize<'de> for OneOrEach {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[derive(Deserialize)]
