@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use vllm_bench_analysis::inspect::{Filter, WantedOutcome};
 use vllm_bench_analysis::report::Picture;
+use vllm_bench_analysis::{Asked, Prices, READING_SPEED};
 use vllm_bench_cli::Common;
+use vllm_bench_record::Slo;
 
 /// Shows what a run found: a table here, and report.html, summary.json, summary.csv and summary.md
 /// in the run directory.
@@ -57,9 +59,45 @@ pub(crate) struct Report {
     #[arg(long, value_enum, default_value_t = Format::Html, requires = "charts")]
     pub(crate) format: Format,
 
+    /// An objective instead of the scenario's, such as ttft_p95=1.5s or goodput=95%. Repeatable
+    #[arg(long, value_name = "NAME=LIMIT", value_parser = objective)]
+    pub(crate) slo: Vec<(String, String)>,
+
+    /// Price of one GPU for an hour: adds what tokens and requests cost, in the same currency
+    #[arg(long, value_name = "PRICE", value_parser = positive)]
+    pub(crate) gpu_hour: Option<f64>,
+
+    /// GPUs of the server, where they were not all sampled, or more than its own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) gpus: Option<u32>,
+
+    /// Tokens a second that a person reads
+    #[arg(long, value_name = "TOKENS", value_parser = positive, default_value_t = READING_SPEED)]
+    pub(crate) reading_speed: f64,
+
     /// Exit with 4 when a check of the verdict fails or an objective is missed
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+impl Report {
+    /// What the reader brings.
+    pub(crate) fn asked(&self) -> Asked {
+        let Self { gpu_hour, gpus, reading_speed, .. } = *self;
+        Asked { slo: self.slo.clone(), prices: Prices { gpu_hour, gpus, reading_speed } }
+    }
+}
+
+fn objective(text: &str) -> Result<(String, String), String> {
+    let (name, limit) =
+        text.split_once('=').ok_or("an objective is NAME=LIMIT, such as ttft_p95=2s")?;
+    Slo::parse(name.trim(), limit.trim()).map_err(|error| error.to_string())?;
+    Ok((name.trim().to_owned(), limit.trim().to_owned()))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| "it must be a number above 0".into())
 }
 
 /// What kind of file a chart becomes.
@@ -205,6 +243,13 @@ mod tests {
         let Some(Command::Inspect(inspect)) = args.command else { panic!("not inspect") };
         assert_eq!((inspect.filter().slowest, inspect.filter().limit), (true, Some(5)));
         assert!(Args::try_parse_from(["x", "compare", "one"]).is_err());
+        let args = Args::try_parse_from(["x", "--slo", "ttft_p95=1s", "--gpu-hour", "2.5"]);
+        let asked = args.expect("an objective and a price").report.asked();
+        assert_eq!(asked.slo, [("ttft_p95".into(), "1s".into())]);
+        assert_eq!(asked.prices.gpu_hour, Some(2.5));
+        for wrong in [["--slo", "ttft_p95"], ["--slo", "tft_p95=1s"], ["--gpu-hour", "0"]] {
+            assert!(Args::try_parse_from(["x", wrong[0], wrong[1]]).is_err(), "{wrong:?}");
+        }
         assert!(Args::try_parse_from(["x", "--format", "svg"]).is_err());
     }
 }

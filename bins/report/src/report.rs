@@ -10,7 +10,7 @@ use crate::look::{on_stdout, open, with_exit, word};
 
 pub(crate) fn run(args: &Report, common: &Common) -> anyhow::Result<Exit> {
     let dataset = open(args.run_dir.as_ref(), &args.results)?;
-    let summary = Summary::of(&dataset).map_err(with_exit)?;
+    let summary = Summary::asked(&dataset, &args.asked()).map_err(with_exit)?;
     if args.json {
         print(json(&summary)?)?;
     } else {

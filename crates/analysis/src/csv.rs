@@ -3,6 +3,7 @@
 use vllm_bench_record::{Level, StageEnd};
 
 use crate::columns::{LATENCIES, PERCENTILES};
+use crate::economy::COLUMNS;
 use crate::search;
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::summary::Summary;
@@ -66,6 +67,7 @@ fn names(summary: &Summary) -> Vec<String> {
         }
     }
     names.extend(["send_lag_p50_ms", "send_lag_p99_ms"].map(str::to_owned));
+    names.extend(COLUMNS.iter().map(|column| column.key.to_owned()));
     names.extend(summary.run.slo.keys().map(|name| format!("slo_{name}_met")));
     names
 }
@@ -143,6 +145,7 @@ fn row(summary: &Summary, stage: &StageSummary) -> Vec<String> {
     }
     let lag = figures.and_then(|f| f.send_lag_ns);
     fields.extend([ms(lag.map(|s| s.p50.value)), ms(lag.map(|s| s.p99.value))]);
+    fields.extend(COLUMNS.iter().map(|c| number(stage.economy.as_ref().and_then(c.of))));
     fields.extend(stage.slo.iter().map(|slo| truth(slo.met)));
     fields
 }

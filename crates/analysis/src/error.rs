@@ -78,6 +78,12 @@ pub enum AnalysisError {
         /// Why.
         source: SloError,
     },
+    /// An objective that the reader asks for cannot be read.
+    #[error("{source}")]
+    AskedSlo {
+        /// Why.
+        source: SloError,
+    },
     /// polars could not do what was asked.
     #[error("{}: {source}", .path.display())]
     Frame {
@@ -125,6 +131,7 @@ impl AnalysisError {
                 | Self::NewerSchema { .. }
                 | Self::Column { .. }
                 | Self::Slo { .. }
+                | Self::AskedSlo { .. }
                 | Self::UnknownStage { .. }
                 | Self::TooFewRuns { .. }
         )

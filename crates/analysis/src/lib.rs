@@ -38,6 +38,7 @@ pub mod compare;
 mod counters;
 pub mod csv;
 mod dataset;
+mod economy;
 mod error;
 mod files;
 mod frame;
@@ -45,6 +46,7 @@ pub mod inspect;
 mod locate;
 pub mod markdown;
 mod measure;
+mod over_time;
 mod percentile;
 mod read;
 pub mod report;
@@ -61,9 +63,11 @@ mod time_split;
 mod verdict;
 
 pub use dataset::Dataset;
+pub use economy::{Economy, Energy, EnergySource, Prices, READING_SPEED, Readers};
 pub use error::AnalysisError;
 pub use files::{ReportFiles, json, replace};
 pub use locate::{newest_run, run_dir};
+pub use over_time::{Cause, ChangeKind, Finding, Watched};
 pub use percentile::{quantile, sample_floor};
 pub use rows::{Chunks, RequestRow, RowOutcome};
 pub use stage::{
@@ -71,5 +75,5 @@ pub use stage::{
     StageSummary, WindowSummary,
 };
 pub use stat::{Percentile, Stat};
-pub use summary::{Methods, RunFacts, RunTotals, Summary};
+pub use summary::{Asked, Methods, RunFacts, RunTotals, Summary};
 pub use time_split::{TimePart, TimeSplit, TimeSplitSource};

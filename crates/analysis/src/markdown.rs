@@ -5,6 +5,7 @@ use vllm_bench_record::{CheckStatus, SearchInfo};
 use crate::arrivals::{self, open_stages};
 use crate::calibration;
 use crate::columns::{LATENCIES, PERCENTILES};
+use crate::economy;
 use crate::search;
 use crate::stage::{FiguresFrom, StageSummary};
 use crate::stat::Percentile;
@@ -40,6 +41,20 @@ pub fn document(summary: &Summary) -> String {
         out.push_str(&table);
         for note in notes(summary) {
             out.push_str(&format!("\n{}\n", escape(&note)));
+        }
+    }
+    if let Some(table) = economy(summary) {
+        out.push_str("\n## Energy, costs and readers\n\n");
+        out.push_str(&table);
+        for note in economy::notes(summary) {
+            out.push_str(&format!("\n- {}", escape(&note)));
+        }
+        out.push('\n');
+    }
+    if !summary.findings.is_empty() {
+        out.push_str("\n## Over time\n\n");
+        for finding in &summary.findings {
+            out.push_str(&format!("- {}\n", escape(&finding.sentence)));
         }
     }
     out.push_str("\n## Verdict\n\n");
@@ -181,6 +196,21 @@ fn arrivals(summary: &Summary) -> Option<String> {
         columns.iter_mut().zip(row).for_each(|(column, cell)| column.push(cell));
     }
     (columns[0].len() > 1).then(|| table(&columns))
+}
+
+/// One line a stage; `None` where no stage has a figure.
+fn economy(summary: &Summary) -> Option<String> {
+    let told = economy::told(summary);
+    let mut columns = vec![vec!["stage".to_owned()]];
+    columns[0].extend(summary.stages.iter().map(|stage| escape(&stage.label)));
+    columns.extend(told.iter().map(|column| {
+        let values = summary.stages.iter().map(|stage| {
+            let value = stage.economy.as_ref().and_then(column.of);
+            value.map_or_else(|| NONE.into(), text::number)
+        });
+        [column.long.to_owned()].into_iter().chain(values).collect()
+    }));
+    (!told.is_empty()).then(|| table(&columns))
 }
 
 /// One line a probe.

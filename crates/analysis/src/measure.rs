@@ -8,6 +8,7 @@ use vllm_bench_record::{
 
 use crate::counters;
 use crate::dataset::Dataset;
+use crate::economy::{Economy, Prices};
 use crate::rows::{RequestRow, RowOutcome};
 use crate::slo::{self, Objective};
 use crate::span;
@@ -16,13 +17,20 @@ use crate::summary::RunTotals;
 use crate::time_split::TimeSplit;
 
 /// One summary a measured stage of the plan, those without a request too.
-pub(crate) fn stages(dataset: &Dataset, objectives: &[Objective]) -> Vec<StageSummary> {
+pub(crate) fn stages(
+    dataset: &Dataset,
+    objectives: &[Objective],
+    prices: &Prices,
+) -> Vec<StageSummary> {
     let mut rows: BTreeMap<u32, Vec<&RequestRow>> = BTreeMap::new();
     for row in dataset.requests() {
         rows.entry(row.stage_index).or_default().push(row);
     }
     let slos: Vec<Slo> = objectives.iter().map(|o| o.slo).collect();
-    let of = |index: u32| stage(dataset, index, rows.get(&index).map_or(&[], Vec::as_slice), &slos);
+    let of = |index: u32| {
+        let rows = rows.get(&index).map_or(&[][..], Vec::as_slice);
+        stage(dataset, index, rows, &slos, prices)
+    };
     let mut stages: Vec<StageSummary> =
         dataset.measured_stages().map(|(index, _)| of(index)).collect();
     for stage in &mut stages {
@@ -31,7 +39,13 @@ pub(crate) fn stages(dataset: &Dataset, objectives: &[Objective]) -> Vec<StageSu
     stages
 }
 
-fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> StageSummary {
+fn stage(
+    dataset: &Dataset,
+    index: u32,
+    rows: &[&RequestRow],
+    slos: &[Slo],
+    prices: &Prices,
+) -> StageSummary {
     let info = &dataset.manifest().stages[index as usize];
     let in_flight = InFlight::of(rows.iter().filter_map(|row| row.in_flight()));
     let summary = |span: Span| span::summary(dataset, rows, &in_flight, span, slos);
@@ -48,6 +62,7 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
         TimeSplit::of(rows, Span { from: w.from_ns, to: w.to_ns })
             .or_else(|| TimeSplit::of_histograms(info, rows))
     });
+    let economy = figures.map(|window| Economy::of(dataset, rows, window, prices));
     let outcomes = Outcomes::of(rows);
     StageSummary {
         index,
@@ -70,6 +85,7 @@ fn stage(dataset: &Dataset, index: u32, rows: &[&RequestRow], slos: &[Slo]) -> S
         slo: Vec::new(),
         server: counters::of(info, rows),
         client_cpu: info.client_cpu,
+        economy,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vllm_bench_record::{ClientCpu, FailureCause, Level, OpenLoad, StageEnd, Timestamp};
 
+use crate::economy::Economy;
 use crate::stat::Stat;
 use crate::time_split::TimeSplit;
 
@@ -56,6 +57,9 @@ pub struct StageSummary {
     /// CPU time of the load generator; `None` when it was not told.
     #[serde(default)]
     pub client_cpu: Option<ClientCpu>,
+    /// What its figures cost; `None` when it has none.
+    #[serde(default)]
+    pub economy: Option<Economy>,
 }
 
 impl StageSummary {

@@ -9,7 +9,9 @@ use vllm_bench_record::{
 };
 
 use crate::dataset::Dataset;
+use crate::economy::Prices;
 use crate::error::AnalysisError;
+use crate::over_time::{self, Finding};
 use crate::slo::Objective;
 use crate::stage::{ErrorCount, StageSummary};
 use crate::{measure, text, verdict};
@@ -25,6 +27,9 @@ pub struct Summary {
     pub stages: Vec<StageSummary>,
     /// What speaks for and against believing the figures.
     pub verdict: Verdict,
+    /// What was not the same all along in a stage at constant load.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Things a reader must know: the run's own warnings, then those met while reading it.
     pub warnings: Vec<String>,
     /// How percentiles and intervals were found.
@@ -54,6 +59,12 @@ pub struct RunFacts {
     pub seed: u64,
     /// Objectives as written.
     pub slo: BTreeMap<String, String>,
+    /// They are the reader's, not the scenario's.
+    #[serde(default)]
+    pub slo_asked: bool,
+    /// What costs and readers are reckoned with.
+    #[serde(default)]
+    pub prices: Prices,
     /// `chat` or `completions`.
     pub endpoint: String,
     /// Whether answers were streamed.
@@ -175,19 +186,60 @@ impl Summary {
     /// # Errors
     /// An objective in the manifest that cannot be read.
     pub fn of(dataset: &Dataset) -> Result<Self, AnalysisError> {
-        let stages = measure::stages(dataset, &objectives(dataset)?);
+        Self::asked(dataset, &Asked::default())
+    }
+
+    /// The same, with objectives and prices that the reader brings.
+    ///
+    /// # Errors
+    /// An objective that cannot be read.
+    pub fn asked(dataset: &Dataset, asked: &Asked) -> Result<Self, AnalysisError> {
+        let objectives = match asked.slo.is_empty() {
+            true => objectives(dataset)?,
+            false => asked.objectives()?,
+        };
+        let stages = measure::stages(dataset, &objectives, &asked.prices);
+        let findings = over_time::findings(dataset, &stages);
         let totals = measure::totals(dataset);
         let verdict = verdict::judge(dataset, &stages);
         let warnings =
             dataset.manifest().warnings.iter().chain(dataset.warnings()).cloned().collect();
         Ok(Self {
-            run: facts(dataset),
+            run: RunFacts {
+                slo: objectives.into_iter().map(|o| (o.name, o.limit_text)).collect(),
+                prices: asked.prices,
+                slo_asked: !asked.slo.is_empty(),
+                ..facts(dataset)
+            },
             totals,
             stages,
             verdict,
+            findings,
             warnings,
             methods: Methods::default(),
         })
+    }
+}
+
+/// What a reader asks of a run, beside what its scenario asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Asked {
+    /// Objectives as `(name, limit)`, `("ttft_p95", "2s")`, instead of the scenario's; the
+    /// scenario's where there are none.
+    pub slo: Vec<(String, String)>,
+    /// What the GPUs cost and how fast people read.
+    pub prices: Prices,
+}
+
+impl Asked {
+    fn objectives(&self) -> Result<Vec<Objective>, AnalysisError> {
+        let read = |(name, limit): &(String, String)| match Slo::parse(name, limit) {
+            Ok(slo) => Ok(Objective { name: name.clone(), limit_text: limit.clone(), slo }),
+            Err(source) => Err(AnalysisError::AskedSlo { source }),
+        };
+        let mut objectives = self.slo.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        objectives.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(objectives)
     }
 }
 
@@ -217,6 +269,8 @@ fn facts(dataset: &Dataset) -> RunFacts {
         question: manifest.scenario.question.clone(),
         seed: manifest.scenario.seed,
         slo: manifest.scenario.slo.clone(),
+        slo_asked: false,
+        prices: Prices::default(),
         endpoint: manifest.scenario.endpoint.clone(),
         stream: manifest.scenario.stream,
         max_tokens: manifest.scenario.max_tokens,

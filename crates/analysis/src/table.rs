@@ -2,8 +2,10 @@
 
 mod arrivals;
 mod detail;
+mod economy;
 pub(crate) mod grid;
 mod head;
+mod over_time;
 mod overview;
 mod search;
 mod time_split;
@@ -64,6 +66,8 @@ pub fn terminal(summary: &Summary, look: &Look<'_>) -> String {
         arrivals::lines(summary, look),
         detail::lines(summary, look),
         time_split::lines(summary, look),
+        economy::lines(summary, look),
+        over_time::lines(summary, look),
         head::errors(summary, look),
         head::verdict(summary, look),
         head::warnings(summary, look),

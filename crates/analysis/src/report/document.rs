@@ -11,6 +11,7 @@ use crate::report::answer::answer;
 use crate::report::arrivals;
 use crate::report::definitions::DEFINITIONS;
 use crate::report::depth;
+use crate::report::economy;
 use crate::report::gather::Inputs;
 use crate::report::head::Head;
 use crate::report::names::stage_names;
@@ -139,6 +140,8 @@ pub fn html(dataset: &Dataset, summary: &Summary) -> Result<String, AnalysisErro
         },
         time_split => time_split::table(summary, &names),
         time_split_absence => crate::time_split::absence(summary).unwrap_or_default(),
+        economy => economy::table(summary, &names),
+        findings => summary.findings.iter().map(|f| &f.sentence).collect::<Vec<_>>(),
         machine_note => machine_note(dataset),
         definitions => DEFINITIONS,
         scenario => dataset.manifest().scenario.text,

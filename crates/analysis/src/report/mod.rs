@@ -6,6 +6,7 @@ mod compare_page;
 mod definitions;
 mod depth;
 mod document;
+mod economy;
 mod export;
 mod gather;
 mod head;

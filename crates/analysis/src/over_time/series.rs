@@ -1,0 +1,139 @@
+//! A stage cut into stretches, and its figures in each.
+
+use std::time::Duration;
+
+use vllm_bench_record::{GpuSample, Timestamp};
+
+use super::Watched;
+use super::trend::{FEWEST, median};
+use crate::rows::RequestRow;
+
+/// Stretches of equal length that make up a window.
+pub(super) struct Stretches {
+    from: Timestamp,
+    each: Duration,
+    count: usize,
+}
+
+/// Requests of a stretch, about: enough for a median that does not jump.
+const REQUESTS: usize = 10;
+/// Most stretches: what happens within one is not seen, and more say nothing more.
+const MOST: usize = 48;
+/// A stretch with fewer requests has no median.
+const LEAST: usize = 3;
+
+impl Stretches {
+    /// Of a window with so many requests; `None` where they are too few for a trend.
+    pub(super) fn of(from: Timestamp, to: Timestamp, requests: usize) -> Option<Self> {
+        let count = (requests / REQUESTS).min(MOST);
+        let each = to.since(from) / u32::try_from(count.max(1)).ok()?;
+        (count >= FEWEST && !each.is_zero()).then_some(Self { from, each, count })
+    }
+
+    /// The stretch of an instant.
+    fn index(&self, at: Timestamp) -> Option<usize> {
+        if at < self.from {
+            return None;
+        }
+        let index = (at.since(self.from).as_nanos() / self.each.as_nanos()) as usize;
+        // The window's last instant belongs to the last stretch.
+        (index <= self.count).then_some(index.min(self.count - 1))
+    }
+
+    fn start(&self, index: usize) -> Timestamp {
+        self.from + self.each * index as u32
+    }
+}
+
+/// One figure, one value a stretch that has one.
+pub(super) struct Series {
+    pub(super) metric: Watched,
+    pub(super) values: Vec<f64>,
+    /// When each value's stretch began.
+    pub(super) starts: Vec<Timestamp>,
+}
+
+impl Series {
+    pub(super) fn ttft(rows: &[&RequestRow], stretches: &Stretches) -> Self {
+        let of = |row: &&RequestRow| Some((row.sent_at?, row.ttft?.as_nanos() as f64));
+        Self::medians(Watched::Ttft, rows.iter().filter_map(of), stretches, LEAST)
+    }
+
+    pub(super) fn tpot(rows: &[&RequestRow], stretches: &Stretches) -> Self {
+        let of = |row: &&RequestRow| Some((row.sent_at?, row.tpot?.as_nanos() as f64));
+        Self::medians(Watched::Tpot, rows.iter().filter_map(of), stretches, LEAST)
+    }
+
+    /// Tokens taken as evenly spread between a request's first and last.
+    pub(super) fn throughput(rows: &[&RequestRow], stretches: &Stretches) -> Self {
+        let mut tokens = vec![0.0; stretches.count];
+        for row in rows {
+            let Some((first, last)) = row.first_token_at.zip(row.last_token_at) else { continue };
+            let length = last.since(first).as_secs_f64();
+            let count = row.output_tokens.map_or(0.0, f64::from);
+            let Some(at) = stretches.index(first) else { continue };
+            for (index, sum) in tokens.iter_mut().enumerate().skip(at) {
+                let (from, to) = (stretches.start(index), stretches.start(index + 1));
+                if length == 0.0 {
+                    *sum += count;
+                    break;
+                }
+                if from > last {
+                    break;
+                }
+                let part = last.min(to).since(first.max(from)).as_secs_f64();
+                *sum += count * part / length;
+            }
+        }
+        let seconds = stretches.each.as_secs_f64();
+        // Requests sent before the window fill its beginning, and those behind it its end:
+        // only whole stretches in between say how fast the server was.
+        let inner = 1..stretches.count.saturating_sub(1);
+        Self {
+            metric: Watched::OutputThroughput,
+            starts: inner.clone().map(|i| stretches.start(i)).collect(),
+            values: inner.map(|i| tokens[i] / seconds).collect(),
+        }
+    }
+
+    /// Of all devices together.
+    pub(super) fn gpu_memory(samples: &[GpuSample], stretches: &Stretches) -> Self {
+        let devices = samples.iter().map(|s| s.gpu_index + 1).max().unwrap_or(0);
+        let of = |s: &GpuSample| Some((s.at, s.memory_used_bytes? as f64 * f64::from(devices)));
+        Self::medians(Watched::GpuMemory, samples.iter().filter_map(of), stretches, 1)
+    }
+
+    fn medians(
+        metric: Watched,
+        values: impl Iterator<Item = (Timestamp, f64)>,
+        stretches: &Stretches,
+        least: usize,
+    ) -> Self {
+        let mut bins = vec![Vec::new(); stretches.count];
+        for (at, value) in values {
+            if let Some(index) = stretches.index(at) {
+                bins[index].push(value);
+            }
+        }
+        let told = bins.iter().enumerate().filter(|(_, bin)| bin.len() >= least);
+        let (starts, values) =
+            told.filter_map(|(i, bin)| Some((stretches.start(i), median(bin)?))).unzip();
+        Self { metric, values, starts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_cut_by_its_requests() {
+        let at = |s: u64| Timestamp::from_nanos(s * 1_000_000_000);
+        assert!(Stretches::of(at(0), at(10), 79).is_none(), "too few");
+        assert!(Stretches::of(at(5), at(5), 1000).is_none(), "no length");
+        let cut = Stretches::of(at(10), at(20), 100).expect("ten stretches");
+        assert_eq!((cut.count, cut.start(3)), (10, at(13)));
+        let places = [9, 10, 13, 20, 22].map(|s| cut.index(at(s)));
+        assert_eq!(places, [None, Some(0), Some(3), Some(9), None]);
+    }
+}
