@@ -15,10 +15,10 @@ pub(super) struct Stretches {
     count: usize,
 }
 
-/// Requests of a stretch, about: enough for a median that does not jump.
-const REQUESTS: usize = 10;
-/// Most stretches: what happens within one is not seen, and more say nothing more.
-const MOST: usize = 48;
+/// Requests of a stretch, at least, about: enough for a median.
+const REQUESTS: usize = 5;
+/// Most stretches: more say nothing more.
+const MOST: usize = 60;
 /// A stretch with fewer requests has no median.
 const LEAST: usize = 3;
 
@@ -129,9 +129,9 @@ mod tests {
     #[test]
     fn a_window_is_cut_by_its_requests() {
         let at = |s: u64| Timestamp::from_nanos(s * 1_000_000_000);
-        assert!(Stretches::of(at(0), at(10), 79).is_none(), "too few");
+        assert!(Stretches::of(at(0), at(10), 39).is_none(), "too few");
         assert!(Stretches::of(at(5), at(5), 1000).is_none(), "no length");
-        let cut = Stretches::of(at(10), at(20), 100).expect("ten stretches");
+        let cut = Stretches::of(at(10), at(20), 50).expect("ten stretches");
         assert_eq!((cut.count, cut.start(3)), (10, at(13)));
         let places = [9, 10, 13, 20, 22].map(|s| cut.index(at(s)));
         assert_eq!(places, [None, Some(0), Some(3), Some(9), None]);
