@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Runs side by side over load (concurrency or request rate); the first is the baseline
     Compare(Compare),
+    /// All runs of a folder on one page, with trends over versions
+    Index(IndexArgs),
 }
 
 #[derive(ClapArgs, Debug)]
@@ -221,6 +223,21 @@ pub(crate) struct Compare {
     /// Write a page with tables and charts to FILE too
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct IndexArgs {
+    /// The folder with the run directories
+    #[arg(value_name = "RESULTS", default_value = "results")]
+    pub(crate) results: PathBuf,
+
+    /// Where the page goes; RESULTS/index.html, from where reports are linked, where none is named
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod charts;
 mod cli;
 mod compare;
+mod index;
 mod inspect;
 mod look;
 mod report;
@@ -22,5 +23,6 @@ fn run(args: Args) -> anyhow::Result<Exit> {
         None => report::run(&args.report, &args.common),
         Some(Command::Inspect(inspect)) => inspect::run(inspect, &args.common),
         Some(Command::Compare(compare)) => compare::run(compare, &args.common),
+        Some(Command::Index(index)) => index::run(index, &args.common),
     }
 }

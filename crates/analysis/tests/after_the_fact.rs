@@ -4,9 +4,11 @@
 mod support;
 
 use support::{Run, gpu, request, stage};
+use vllm_bench_analysis::report::index_html;
 use vllm_bench_analysis::table::{Look, terminal};
 use vllm_bench_analysis::{
-    Asked, Cause, ChangeKind, Dataset, EnergySource, Prices, Summary, Watched, csv, markdown,
+    Asked, Cause, ChangeKind, Dataset, EnergySource, Index, Prices, ReportFiles, Summary, Watched,
+    csv, markdown,
 };
 use vllm_bench_record::{GpuSample, Phase, RequestRecord};
 
@@ -133,4 +135,42 @@ fn objectives_can_be_the_readers() {
     let wrong = Asked { slo: vec![("tft".into(), "1s".into())], ..Asked::default() };
     let dataset = Dataset::open(run.write()).expect("a readable run");
     assert!(Summary::asked(&dataset, &wrong).is_err_and(|e| e.is_bad_input()));
+}
+
+#[test]
+fn an_index_groups_runs_and_draws_their_trends() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = |name: &str, started: &str, ttft_ms: u64| {
+        let mut run = steady_run(|_| ttft_ms);
+        run.manifest.run_id = name.into();
+        run.manifest.started_at = started.into();
+        let dir = folder.path().join(name);
+        std::fs::rename(run.write(), &dir).expect("moved");
+        dir
+    };
+    place("b-second", "2026-11-25T02:00:00Z", 150);
+    let first = place("a-<script>x", "2026-11-25T01:00:00Z", 100);
+    let dataset = Dataset::open(&first).expect("a run");
+    ReportFiles::write(&dataset, &Summary::of(&dataset).expect("figures")).expect("written");
+    std::fs::create_dir(folder.path().join("broken")).expect("a folder");
+    std::fs::write(folder.path().join("broken/manifest.json"), "{").expect("a file");
+
+    let mut read = 0;
+    let index = Index::of(folder.path(), |_| read += 1).expect("runs");
+    assert_eq!((read, index.groups.len()), (3, 1));
+    let group = &index.groups[0];
+    let ids: Vec<_> = group.runs.iter().map(|run| run.run_id.as_str()).collect();
+    assert_eq!(ids, ["a-<script>x", "b-second"], "oldest first");
+    let p95 = |i: usize| group.runs[i].stages[0].ttft_p95_ns.expect("told").value;
+    assert!(p95(1) - p95(0) > 49e6, "{} {}", p95(0), p95(1));
+    assert!(group.runs[0].has_report && !group.runs[1].has_report);
+    assert_eq!(index.left_out.len(), 1);
+    assert_eq!(index.left_out[0].0, "broken");
+
+    let html = index_html(&index).expect("a page");
+    assert!(html.contains("id=\"trend-ttft-1\""), "the trend is drawn");
+    assert!(html.contains("href=\"./a-%3Cscript%3Ex/report.html\""), "linked");
+    assert!(!html.contains("<script>x"), "names are text");
+    let nothing = tempfile::tempdir().expect("a folder");
+    assert!(Index::of(nothing.path(), |_| {}).is_err_and(|e| e.is_bad_input()));
 }

@@ -26,6 +26,7 @@ mod throughput_by_level;
 mod throughput_latency;
 mod throughput_over_time;
 mod time_split;
+mod trend;
 mod ttft_over_time;
 
 pub use arrivals::{arrival_bin_s, arrivals_over_time};
@@ -48,4 +49,5 @@ pub use throughput_by_level::throughput_by_level;
 pub use throughput_latency::throughput_latency;
 pub use throughput_over_time::{busy_rate, rate_bin_s, throughput_over_time};
 pub use time_split::{TimeShare, time_split};
+pub use trend::{TrendLine, Trended, trend};
 pub use ttft_over_time::ttft_over_time;

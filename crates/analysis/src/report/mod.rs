@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrivals;
+mod chunks;
 mod compare_page;
 mod definitions;
 mod depth;
@@ -10,6 +11,7 @@ mod economy;
 mod export;
 mod gather;
 mod head;
+mod index_page;
 mod inspect_page;
 mod names;
 mod page;
@@ -22,5 +24,6 @@ mod waterfall;
 pub use compare_page::compare_html;
 pub use document::{charts, html};
 pub use export::{BROWSERS, Browser, Picture};
+pub use index_page::index_html;
 pub use inspect_page::inspect_html;
 pub use standalone::chart_html;

@@ -19,6 +19,7 @@ pub(crate) enum Template {
     Chart,
     Inspect,
     Compare,
+    Index,
 }
 
 impl Template {
@@ -28,6 +29,7 @@ impl Template {
             Self::Chart => "chart.html",
             Self::Inspect => "inspect.html",
             Self::Compare => "compare.html",
+            Self::Index => "index.html",
         }
     }
 }
@@ -158,6 +160,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
         ("chart.html", include_str!("../../templates/chart.html")),
         ("inspect.html", include_str!("../../templates/inspect.html")),
         ("compare.html", include_str!("../../templates/compare.html")),
+        ("index.html", include_str!("../../templates/index.html")),
     ] {
         env.add_template(name, source)?;
     }
@@ -179,7 +182,7 @@ mod tests {
     #[test]
     fn every_template_parses() {
         let env = environment().expect("templates parse");
-        assert_eq!(env.templates().count(), 6);
+        assert_eq!(env.templates().count(), 7);
     }
 
     #[test]
