@@ -170,7 +170,7 @@ fn an_index_groups_runs_and_draws_their_trends() {
 
     let html = index_html(&index).expect("a page");
     assert!(html.contains("id=\"trend-ttft-1\""), "the trend is drawn");
-    assert!(html.contains("href=\"./a-first/report.html\""), "linked");
+    assert!(html.contains("href=\".&#x2f;a-first&#x2f;report.html\""), "linked");
     assert!(!html.contains("<script>x"), "names are text");
     let nothing = tempfile::tempdir().expect("a folder");
     assert!(Index::of(nothing.path(), |_| {}).is_err_and(|e| e.is_bad_input()));
