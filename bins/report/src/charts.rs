@@ -17,7 +17,7 @@ pub(crate) fn write(
     format: Format,
 ) -> anyhow::Result<usize> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let charts = charts(dataset, summary)?;
+    let charts = charts(dataset, summary);
     match format.picture() {
         None => {
             for chart in &charts {

@@ -140,9 +140,9 @@ impl Index {
             Err(source) => return Err(AnalysisError::Read { path: results.to_owned(), source }),
         };
         // `latest` is a link to one of the others.
-        let folders = entries.filter_map(Result::ok).filter(|entry| {
-            entry.file_type().is_ok_and(|kind| kind.is_dir())
-        });
+        let folders = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         let mut dirs: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
         dirs.retain(|dir| layout::manifest_path(dir).is_file());
         dirs.sort();

@@ -20,7 +20,6 @@ pub struct RequestRow {
     pub user: u32,
     pub session: u32,
     pub turn: u32,
-    pub workload: u32,
     pub server_index: u32,
     pub prompt_id: String,
     pub corpus_prompt_tokens: Option<u32>,

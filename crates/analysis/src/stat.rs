@@ -1,11 +1,8 @@
 //! One statistic with its count, spread and intervals.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use crate::percentile::{Z, interval_ranks, quantile_of, sample_floor};
+use crate::percentile::{Z, interval, quantile, sample_floor};
 
 /// The distribution of one metric. The unit is in the name of the field that holds it.
 ///
@@ -57,31 +54,24 @@ impl Stat {
     pub fn of(samples: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_unstable_by(f64::total_cmp);
+        Self::of_sorted(&sorted)
+    }
+
+    fn of_sorted(sorted: &[f64]) -> Option<Self> {
+        let (&min, &max) = (sorted.first()?, sorted.last()?);
         let n = sorted.len();
         let mean = sorted.iter().sum::<f64>() / n as f64;
         let std_dev = (n > 1).then(|| {
             let squares: f64 = sorted.iter().map(|x| (x - mean).powi(2)).sum();
             (squares / (n - 1) as f64).sqrt()
         });
-        Self::of_order(n, mean, std_dev, |rank| sorted[rank])
-    }
-
-    /// Of `n` samples with this mean and deviation, whose order statistics `at` gives by 0-based
-    /// rank; `None` of none.
-    pub(crate) fn of_order(
-        n: usize,
-        mean: f64,
-        std_dev: Option<f64>,
-        at: impl Fn(usize) -> f64,
-    ) -> Option<Self> {
-        let last = n.checked_sub(1)?;
         let half =
             std_dev.filter(|_| n >= MEAN_INTERVAL_SAMPLES).map(|s| Z * s / (n as f64).sqrt());
-        let percentile = |q: f64| {
-            let (low, high) = interval_ranks(n, q);
-            let value = quantile_of(n, q, &at)?;
+        let at = |q: f64| {
+            let (low, high) = interval(sorted, q);
+            let value = quantile(sorted, q)?;
             // Of few samples the estimate may lie a little outside: the interval is widened to hold it.
-            let (low, high) = (low.map(|l| at(l).min(value)), high.map(|h| at(h).max(value)));
+            let (low, high) = (low.map(|l| l.min(value)), high.map(|h| h.max(value)));
             Some(Percentile { value, low, high, low_samples: (n as u64) < sample_floor(q) })
         };
         Some(Self {
@@ -90,25 +80,13 @@ impl Stat {
             mean_low: half.map(|h| mean - h),
             mean_high: half.map(|h| mean + h),
             std_dev,
-            min: at(0),
-            max: at(last),
-            p50: percentile(0.5)?,
-            p90: percentile(0.9)?,
-            p95: percentile(0.95)?,
-            p99: percentile(0.99)?,
+            min,
+            max,
+            p50: at(0.5)?,
+            p90: at(0.9)?,
+            p95: at(0.95)?,
+            p99: at(0.99)?,
         })
-    }
-
-    /// The ranks of `n` samples that [`of_order`](Self::of_order) asks for.
-    pub(crate) fn ranks(n: usize) -> BTreeSet<usize> {
-        let asked = RefCell::new(BTreeSet::new());
-        let note = |rank| {
-            asked.borrow_mut().insert(rank);
-            0.0
-        };
-        // The figures of no sample: only what was asked for them is of use.
-        let _ = Self::of_order(n, 0.0, None, note);
-        asked.into_inner()
     }
 }
 

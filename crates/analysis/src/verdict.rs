@@ -23,7 +23,6 @@ fn evidence(dataset: &Dataset, stages: &[StageSummary]) -> Evidence {
         for row in dataset.of_stage(summary.index) {
             let facts = facts(dataset, row);
             stage.counts.add(&facts, head);
-            evidence.cache_hits.add(&row.prompt_id, row.cached_tokens, head);
             stage.arrivals.add(&facts);
         }
         figures(stage, summary);
@@ -62,9 +61,9 @@ fn figures(stage: &mut StageEvidence, summary: &StageSummary) {
 
 /// Different prompts and turns that were sent, and how many of them more than once.
 fn prompts(dataset: &Dataset) -> (u64, u64) {
-    let mut times: HashMap<(u32, &str, u32), u64> = HashMap::new();
+    let mut times: HashMap<(&str, u32), u64> = HashMap::new();
     for row in dataset.requests().iter().filter(|row| row.sent_at.is_some()) {
-        *times.entry((row.workload, &row.prompt_id, row.turn)).or_default() += 1;
+        *times.entry((&row.prompt_id, row.turn)).or_default() += 1;
     }
     (times.len() as u64, times.values().filter(|n| **n > 1).count() as u64)
 }

@@ -51,19 +51,31 @@ fn summary(run: &Run, asked: &Asked) -> Summary {
 #[test]
 fn a_step_is_named_with_what_changed_beside_it() {
     let mut run = steady_run(|i| if i < 140 { 100 } else { 180 });
-    sampled(&mut run, |_| 300, |ms, sample| {
-        let hot = ms >= 8_000;
-        sample.sm_clock_mhz = Some(if hot { 1_400 } else { 1_980 });
-        sample.temperature_c = Some(if hot { 86.0 } else { 70.0 });
-    });
+    sampled(
+        &mut run,
+        |_| 300,
+        |ms, sample| {
+            let hot = ms >= 8_000;
+            sample.sm_clock_mhz = Some(if hot { 1_400 } else { 1_980 });
+            sample.temperature_c = Some(if hot { 86.0 } else { 70.0 });
+        },
+    );
     let found = summary(&run, &Asked::default()).findings;
     let ttft = found.iter().find(|f| f.metric == Watched::Ttft).expect("TTFT rose");
     assert_eq!((ttft.change, ttft.cause), (ChangeKind::Step, Cause::Throttling));
     // It came with request 140, 8 s into the run; stretches are a quarter of a second long.
     let seconds = ttft.at_ns.as_secs_f64();
     assert!((7.6..8.4).contains(&seconds), "{seconds}");
-    assert!(ttft.sentence.starts_with("cc 8: TTFT rose from 102 ms to 182 ms at "), "{}", ttft.sentence);
-    assert!(ttft.sentence.contains("SM clock 1,980 to 1,400 MHz, temperature 70.0 to 86.0 °C"), "{}", ttft.sentence);
+    assert!(
+        ttft.sentence.starts_with("cc 8: TTFT rose from 102 ms to 182 ms at "),
+        "{}",
+        ttft.sentence
+    );
+    assert!(
+        ttft.sentence.contains("SM clock 1,980 to 1,400 MHz, temperature 70.0 to 86.0 °C"),
+        "{}",
+        ttft.sentence
+    );
 }
 
 #[test]
@@ -84,13 +96,21 @@ fn a_warm_up_a_drift_and_nothing_are_told_apart() {
 #[test]
 fn memory_that_grows_is_a_leak() {
     let mut run = steady_run(|_| 100);
-    sampled(&mut run, |_| 300, |ms, sample| {
-        sample.memory_used_bytes = Some(40_000_000_000 + ms * 1_000_000);
-    });
+    sampled(
+        &mut run,
+        |_| 300,
+        |ms, sample| {
+            sample.memory_used_bytes = Some(40_000_000_000 + ms * 1_000_000);
+        },
+    );
     let found = summary(&run, &Asked::default()).findings;
     let [leak] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((leak.metric, leak.cause), (Watched::GpuMemory, Cause::Leak));
-    assert!(leak.sentence.contains("GPU memory in use rose little by little from 3"), "{}", leak.sentence);
+    assert!(
+        leak.sentence.contains("GPU memory in use rose little by little from 3"),
+        "{}",
+        leak.sentence
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Inter-token latency over run time as a heatmap: where stalls sit.
 
+use std::collections::BTreeMap;
+
 use charming::Chart;
 use charming::component::{Axis, VisualMap};
 use charming::datatype::DataPoint;
@@ -15,16 +17,13 @@ use super::text::{count, number};
 
 const COLUMNS: f64 = 120.0;
 const PER_DECADE: f64 = 10.0;
-/// The row of 0.1 ms.
-const FIRST_ROW: i32 = -10;
 
 /// Tokens counted by when they arrived and how long after the one before.
 #[derive(Debug, Clone)]
 pub struct ItlCounts {
     column_s: f64,
     columns: usize,
-    /// By column, then by row from [`FIRST_ROW`] on, as far as one was needed.
-    cells: Vec<Vec<u64>>,
+    cells: BTreeMap<(usize, i32), u64>,
 }
 
 impl ItlCounts {
@@ -32,7 +31,7 @@ impl ItlCounts {
     pub fn new(timeline: &Timeline) -> Self {
         let column_s = kit::bin_width(timeline.end_s, COLUMNS);
         let columns = (timeline.end_s / column_s).ceil().max(1.0) as usize;
-        Self { column_s, columns, cells: vec![Vec::new(); columns] }
+        Self { column_s, columns, cells: BTreeMap::new() }
     }
 
     /// Counts `tokens` that arrived at `at_s`, each `itl_ms` after the one before. Gaps
@@ -40,28 +39,7 @@ impl ItlCounts {
     pub fn add(&mut self, at_s: f64, itl_ms: f64, tokens: u64) {
         let column = ((at_s / self.column_s) as usize).min(self.columns - 1);
         let row = (itl_ms.max(0.1).log10() * PER_DECADE).floor() as i32;
-        let (cells, row) = (&mut self.cells[column], (row - FIRST_ROW).max(0) as usize);
-        if row >= cells.len() {
-            cells.resize(row + 1, 0);
-        }
-        cells[row] += tokens;
-    }
-
-    /// Counts what `other`, on the same axis, counted too.
-    pub fn merge(&mut self, other: &Self) {
-        for (ours, theirs) in self.cells.iter_mut().zip(&other.cells) {
-            ours.resize(ours.len().max(theirs.len()), 0);
-            ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
-        }
-    }
-
-    /// The cells with tokens in them: column, row, tokens.
-    fn filled(&self) -> impl Iterator<Item = (usize, i32, u64)> + '_ {
-        let columns = self.cells.iter().enumerate();
-        columns.flat_map(|(column, cells)| {
-            let rows = (FIRST_ROW..).zip(cells).filter(|(_, tokens)| **tokens > 0);
-            rows.map(move |(row, tokens)| (column, row, *tokens))
-        })
+        *self.cells.entry((column, row)).or_default() += tokens;
     }
 }
 
@@ -90,14 +68,14 @@ fn row_label(row: i32) -> String {
 
 /// The heatmap of `counts`.
 pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
-    let rows = || counts.filled().map(|(_, row, _)| row);
+    let rows = || counts.cells.keys().map(|k| k.1);
     let (low, high) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
     let edge = |row: i32| 10f64.powf(f64::from(row) / PER_DECADE);
     let column = |i: usize| i as f64 * counts.column_s;
-    let hottest = counts.filled().map(|(_, _, tokens)| tokens).max().unwrap_or(1);
+    let hottest = counts.cells.values().copied().max().unwrap_or(1);
     let mut data = Vec::new();
     let mut lines = Vec::new();
-    for (x, row, tokens) in counts.filled() {
+    for (&(x, row), &tokens) in &counts.cells {
         // Colour by magnitude: stalls are rare, and they are what is looked for.
         let magnitude = kit::rounded((tokens as f64).log10());
         data.push(vec![
@@ -137,7 +115,7 @@ pub fn itl_heatmap(counts: &ItlCounts) -> NamedChart {
     for zoom in kit::zooms(1, true) {
         chart = chart.data_zoom(zoom);
     }
-    let total: u64 = counts.filled().map(|(_, _, tokens)| tokens).sum();
+    let total: u64 = counts.cells.values().sum();
     let words = Words {
         id: "itl-heatmap",
         title: "Gaps between tokens over time".into(),

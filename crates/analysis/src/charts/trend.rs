@@ -49,7 +49,8 @@ pub fn trend(of: Trended, runs: &[String], lines: &[TrendLine]) -> NamedChart {
     for (rank, line) in lines.iter().enumerate() {
         let told = line.figures.iter().enumerate().filter_map(|(i, f)| Some((i, (*f)?)));
         let told: Vec<(usize, Figure)> = told.collect();
-        let points: Vec<(f64, f64)> = told.iter().map(|(i, f)| (*i as f64 + 1.0, f.value)).collect();
+        let points: Vec<(f64, f64)> =
+            told.iter().map(|(i, f)| (*i as f64 + 1.0, f.value)).collect();
         let words = |(i, figure): &(usize, Figure)| {
             let run = runs.get(*i).cloned().unwrap_or_default();
             vec![run, format!("{}: {}", line.level, read(*figure, of.unit))]
@@ -86,8 +87,7 @@ mod tests {
 
     #[test]
     fn a_run_without_the_stage_leaves_a_gap_in_no_line() {
-        let of =
-            Trended { id: "t", name: "TTFT p95", unit: Unit::Ms, note: "Lower is better." };
+        let of = Trended { id: "t", name: "TTFT p95", unit: Unit::Ms, note: "Lower is better." };
         let runs: Vec<String> = ["a", "b", "c"].map(String::from).into();
         let lines = [TrendLine {
             level: "8 streams".into(),

@@ -303,8 +303,11 @@ mod tests {
 
     #[test]
     fn the_counter_is_read_between_its_readings() {
-        let samples =
-            [sample(0.0, 100, Some(1000)), sample(1.0, 300, Some(1200)), sample(2.0, 300, Some(1500))];
+        let samples = [
+            sample(0.0, 100, Some(1000)),
+            sample(1.0, 300, Some(1200)),
+            sample(2.0, 300, Some(1500)),
+        ];
         let samples: Vec<&GpuSample> = samples.iter().collect();
         assert_eq!(counted(&samples, second(0.5), second(1.5)), Some(250.0));
         assert_eq!(counted(&samples, second(0.5), second(2.5)), Some(550.0), "one period beyond");
@@ -324,7 +327,12 @@ mod tests {
 
     #[test]
     fn rest_is_where_nothing_is_in_flight() {
-        let samples = [sample(0.0, 60, None), sample(0.5, 70, None), sample(1.5, 400, None), sample(9.0, 80, None)];
+        let samples = [
+            sample(0.0, 60, None),
+            sample(0.5, 70, None),
+            sample(1.5, 400, None),
+            sample(9.0, 80, None),
+        ];
         let samples: Vec<&GpuSample> = samples.iter().collect();
         let idle = [(Timestamp::ZERO, second(1.0)), (second(6.0), second(10.0))];
         assert_eq!(idle_power(&samples, &idle), Some(70.0));

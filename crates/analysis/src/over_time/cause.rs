@@ -42,13 +42,19 @@ impl Around<'_> {
     ) -> Found {
         let found = |kind, words: String| Found { kind, words };
         if metric == Watched::GpuMemory {
-            return found(Cause::Leak, "something keeps memory: a leak, or a cache that fills".into());
+            return found(
+                Cause::Leak,
+                "something keeps memory: a leak, or a cache that fills".into(),
+            );
         }
         let length = self.to.since(self.from).as_secs_f64();
         if better {
             let early = at.since(self.from).as_secs_f64() <= BEGINNING * length;
             return match early {
-                true => found(Cause::WarmUp, "it looks like a warm-up: give the stage more before it counts".into()),
+                true => found(
+                    Cause::WarmUp,
+                    "it looks like a warm-up: give the stage more before it counts".into(),
+                ),
                 false => found(Cause::Unknown, "nothing that was sampled tells why".into()),
             };
         }
@@ -93,7 +99,7 @@ impl Around<'_> {
             let told = engine.iter().filter(|s| s.server_index == 0 && (from..=to).contains(&s.at));
             let mut counts = told.filter_map(|s| s.preemptions);
             let first = counts.next()?;
-            Some(counts.last()?.saturating_sub(first))
+            Some(counts.next_back().unwrap_or(first).saturating_sub(first))
         };
         let (before, after) = (grown(self.from, left)?, grown(right, self.to)?);
         (after > 2 * before).then(|| Found {

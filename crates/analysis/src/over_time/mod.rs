@@ -160,9 +160,7 @@ fn change(stage: &StageSummary, series: &Series, around: &Around<'_>) -> Option<
         Some(step) if step.p < SURE && better_fit(&series.values, &step, &drift) => {
             (ChangeKind::Step, series.starts[step.at], step.before, step.behind, step.p)
         }
-        _ if drift.p < SURE => {
-            (ChangeKind::Drift, around.from, drift.first, drift.last, drift.p)
-        }
+        _ if drift.p < SURE => (ChangeKind::Drift, around.from, drift.first, drift.last, drift.p),
         _ => return None,
     };
     let metric = series.metric;

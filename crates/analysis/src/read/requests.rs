@@ -57,9 +57,6 @@ const REQUEST_COLUMNS: &[&str] = &[
     r::SERVER_MEAN_ITL_MS,
 ];
 
-/// Columns that older programs did not write.
-const ADDED_COLUMNS: &[&str] = &[r::WORKLOAD];
-
 /// All requests by scheduled instant, and their chunks.
 pub(crate) fn requests(
     run_dir: &Path,
@@ -68,7 +65,7 @@ pub(crate) fn requests(
 ) -> Result<(Vec<RequestRow>, ChunkColumns), AnalysisError> {
     let (mut rows, mut chunks) = (Vec::new(), ChunkColumns::default());
     for path in parts(run_dir, layout::REQUESTS)? {
-        if let Some(frame) = readable(&path, layout::REQUESTS, REQUEST_COLUMNS, ADDED_COLUMNS, warnings) {
+        if let Some(frame) = readable(&path, layout::REQUESTS, REQUEST_COLUMNS, &[], warnings) {
             request_rows(&frame, stages, &mut rows, &mut chunks)?;
         }
     }
@@ -109,7 +106,6 @@ fn request_rows(
     let stage_index = must_u32(r::STAGE_INDEX)?;
     let (user, session) = (must_u32(r::USER)?, must_u32(r::SESSION)?);
     let (turn, server_index) = (must_u32(r::TURN)?, must_u32(r::SERVER_INDEX)?);
-    let workload = frame.added(r::WORKLOAD, Frame::u32)?;
     let (corpus_tokens, max_tokens) =
         (frame.u32(r::CORPUS_PROMPT_TOKENS)?, frame.u32(r::MAX_TOKENS)?);
     let scheduled = frame.required(r::SCHEDULED_AT_NS, frame.nanos(r::SCHEDULED_AT_NS)?)?;
@@ -144,7 +140,6 @@ fn request_rows(
             user: user[i],
             session: session[i],
             turn: turn[i],
-            workload: workload[i].unwrap_or_default(),
             server_index: server_index[i],
             prompt_id: prompt_id.next().unwrap_or_default(),
             corpus_prompt_tokens: corpus_tokens[i],

@@ -12,9 +12,7 @@ pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
     let rows = summary.stages.iter().filter(|_| !told.is_empty()).map(|stage| {
         let name = names.get(stage.index as usize).unwrap_or(&stage.label);
         let mut row = vec![Cell::level(name, stage.level)];
-        row.extend(
-            told.iter().map(|c| Cell::number(stage.economy.as_ref().and_then(c.of))),
-        );
+        row.extend(told.iter().map(|c| Cell::number(stage.economy.as_ref().and_then(c.of))));
         row
     });
     Table {

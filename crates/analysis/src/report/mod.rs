@@ -2,7 +2,6 @@
 
 mod answer;
 mod arrivals;
-mod chunks;
 mod compare_page;
 mod definitions;
 mod depth;
