@@ -8,7 +8,7 @@ use crate::text;
 
 /// `poisson arrivals, ramp 1 to 8 req/s, at most 64 in flight`.
 pub(crate) fn words(open: &OpenLoad) -> String {
-    let mut words = match open.arrivals.starts_with("trace") {
+    let mut words = match open.is_trace() {
         true => open.arrivals.clone(),
         false => format!("{} arrivals", open.arrivals),
     };

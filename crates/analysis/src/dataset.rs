@@ -1,5 +1,6 @@
 //! A run directory, read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -116,6 +117,15 @@ impl Dataset {
         let stage = self.manifest.stages.get(row.stage_index as usize);
         stage.is_some_and(|stage| stage.phase == Phase::Measure)
     }
+}
+
+/// The readings of each GPU by its index and UUID, in their order.
+pub(crate) fn devices(samples: &[GpuSample]) -> BTreeMap<(u32, Option<&str>), Vec<&GpuSample>> {
+    let mut devices: BTreeMap<_, Vec<&GpuSample>> = BTreeMap::new();
+    for sample in samples {
+        devices.entry((sample.gpu_index, sample.uuid.as_deref())).or_default().push(sample);
+    }
+    devices
 }
 
 /// Reads the manifest of the run in `run_dir`.

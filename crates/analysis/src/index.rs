@@ -1,8 +1,7 @@
 //! Many runs on one page: what there is, and how the figures went over versions.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vllm_bench_record::{CheckStatus, Level, layout};
@@ -10,8 +9,10 @@ use vllm_bench_record::{CheckStatus, Level, layout};
 use crate::dataset::Dataset;
 use crate::error::AnalysisError;
 use crate::files::ReportFiles;
+use crate::locate::run_dirs;
 use crate::stat::Percentile;
 use crate::summary::Summary;
+use crate::text;
 
 /// All runs of a folder that could be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub struct Index {
     pub left_out: Vec<(String, String)>,
 }
 
-/// Runs of one scenario with one model on one endpoint.
+/// Runs of one scenario with one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IndexGroup {
     /// The scenario's name.
@@ -98,12 +99,12 @@ impl IndexRun {
         let search = run.search.as_ref();
         Self {
             run_id: run.run_id.clone(),
-            folder: dir.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            folder: folder(dir),
             started_at: run.started_at.clone(),
             server_version: run.servers.first().and_then(|server| server.version.clone()),
             tool_version: run.tool_version.clone(),
             gpus: run.gpus.clone(),
-            simulated: run.simulated || run.gpu_source.as_deref() == Some("simulated"),
+            simulated: run.any_simulated(),
             verdict: summary.verdict.status(),
             has_report: ReportFiles::in_folder(dir).html.is_file(),
             answer: search.map(|search| crate::search::sentence(search, &run.slo)),
@@ -126,39 +127,24 @@ impl IndexStage {
 }
 
 impl Index {
-    /// Of the runs in `results`. A run's own `summary.json` is taken where it is newer than what it
-    /// is of; others are summarised. `each` hears of every run before it is read.
+    /// Of the runs in `results`. A run's own `summary.json` is taken where it is not older than the
+    /// run; others are summarised. `each` hears of every run before it is read: which, its number from 0, of how many.
     ///
     /// # Errors
     /// A folder that cannot be read, or has no run. A run that cannot be read is
     /// [left out](Self::left_out).
-    pub fn of(results: &Path, mut each: impl FnMut(&Path)) -> Result<Self, AnalysisError> {
-        let none = || AnalysisError::NoRuns { results: results.to_owned() };
-        let entries = match fs::read_dir(results) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
-            Err(source) => return Err(AnalysisError::Read { path: results.to_owned(), source }),
-        };
-        // `latest` is a link to one of the others.
-        let folders = entries
-            .filter_map(Result::ok)
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let mut dirs: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
-        dirs.retain(|dir| layout::manifest_path(dir).is_file());
-        dirs.sort();
+    pub fn of(
+        results: &Path,
+        mut each: impl FnMut(&Path, u64, u64),
+    ) -> Result<Self, AnalysisError> {
+        let dirs = run_dirs(results)?;
         let mut index = Self { groups: Vec::new(), left_out: Vec::new() };
-        for dir in dirs {
-            each(&dir);
-            match summary(&dir) {
-                Ok(summary) => index.add(&summary, &dir),
-                Err(error) => {
-                    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-                    index.left_out.push((name.into_owned(), error.to_string()));
-                }
+        for (number, dir) in (0..).zip(&dirs) {
+            each(dir, number, dirs.len() as u64);
+            match summary(dir) {
+                Ok(summary) => index.add(&summary, dir),
+                Err(error) => index.left_out.push((folder(dir), error.to_string())),
             }
-        }
-        if index.groups.is_empty() && index.left_out.is_empty() {
-            return Err(none());
         }
         for group in &mut index.groups {
             group.runs.sort_by(|a, b| a.started_at.cmp(&b.started_at));
@@ -180,6 +166,23 @@ impl Index {
     }
 }
 
+/// A run directory's name.
+fn folder(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A line a group, `rag · mistral: 4 runs, the newest 20261125-034447-rag`, and one for what was left out.
+pub fn terminal(index: &Index) -> String {
+    let mut lines = Vec::new();
+    for IndexGroup { scenario, model, runs } in &index.groups {
+        let newest = runs.last().map_or("", |run| run.run_id.as_str());
+        let count = text::of(runs.len() as u64, "run", "runs");
+        lines.push(format!("{scenario} · {model}: {count}, the newest {newest}"));
+    }
+    lines.extend(index.left_out.iter().map(|(folder, why)| format!("left out {folder}: {why}")));
+    lines.iter().map(|line| text::shown(line, false) + "\n").collect()
+}
+
 /// The summary that lies in the run directory, when it is not older than the run; else anew.
 fn summary(dir: &Path) -> Result<Summary, AnalysisError> {
     let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
@@ -187,7 +190,7 @@ fn summary(dir: &Path) -> Result<Summary, AnalysisError> {
     let current = changed(&file).zip(changed(&layout::manifest_path(dir)));
     if current.is_some_and(|(summary, run)| summary >= run) {
         let bytes = fs::read(&file).ok();
-        // One that another version wrote, or with objectives of a reader's, is not taken.
+        // Not one that another version wrote in another form, nor one with a reader's objectives.
         let known = bytes.and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
         if let Some(summary) = known.filter(|summary| !summary.run.slo_asked) {
             return Ok(summary);

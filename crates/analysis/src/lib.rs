@@ -42,7 +42,7 @@ mod economy;
 mod error;
 mod files;
 mod frame;
-mod index;
+pub mod index;
 pub mod inspect;
 mod locate;
 pub mod markdown;

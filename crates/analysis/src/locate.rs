@@ -33,15 +33,32 @@ pub fn newest_run(results: &Path) -> Result<PathBuf, AnalysisError> {
     if layout::manifest_path(&latest).is_file() {
         return Ok(latest);
     }
+    let runs = run_dirs(results)?.into_iter().filter_map(|path| Some((started(&path)?, path)));
+    runs.max()
+        .map(|(_, path)| path)
+        .ok_or_else(|| AnalysisError::NoRuns { results: results.to_owned() })
+}
+
+/// The folders in `results` that have a manifest, by name; never `latest`, which is one of the others.
+///
+/// # Errors
+/// When there is none, or the folder cannot be read.
+pub(crate) fn run_dirs(results: &Path) -> Result<Vec<PathBuf>, AnalysisError> {
     let none = || AnalysisError::NoRuns { results: results.to_owned() };
     let entries = match fs::read_dir(results) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(none()),
         Err(source) => return Err(AnalysisError::Read { path: results.to_owned(), source }),
     };
-    let folders = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let runs = folders.filter_map(|path| Some((started(&path)?, path)));
-    runs.max().map(|(_, path)| path).ok_or_else(none)
+    let folders = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut dirs: Vec<PathBuf> = folders
+        .map(|entry| entry.path())
+        .filter(|dir| layout::manifest_path(dir).is_file())
+        .collect();
+    dirs.sort();
+    if dirs.is_empty() { Err(none()) } else { Ok(dirs) }
 }
 
 fn follow(path: &Path) -> PathBuf {

@@ -319,6 +319,9 @@ fn head(summary: &Summary) -> String {
     }
     item("started", run.started_at.clone());
     item("corpus", format!("{} ({} prompts)", run.corpus.file, text::count(run.corpus.prompts)));
+    if let Some(words) = run.asked_slo_words() {
+        item("objectives", words);
+    }
     item("clock", run.clock_words());
     let error =
         run.calibration.as_ref().map_or_else(|| calibration::ABSENT.into(), calibration::line);

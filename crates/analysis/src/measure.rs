@@ -8,7 +8,7 @@ use vllm_bench_record::{
 
 use crate::counters;
 use crate::dataset::Dataset;
-use crate::economy::{Economy, Prices};
+use crate::economy::{Meter, Prices};
 use crate::rows::{RequestRow, RowOutcome};
 use crate::slo::{self, Objective};
 use crate::span;
@@ -20,16 +20,17 @@ use crate::time_split::TimeSplit;
 pub(crate) fn stages(
     dataset: &Dataset,
     objectives: &[Objective],
-    prices: &Prices,
+    prices: Prices,
 ) -> Vec<StageSummary> {
     let mut rows: BTreeMap<u32, Vec<&RequestRow>> = BTreeMap::new();
     for row in dataset.requests() {
         rows.entry(row.stage_index).or_default().push(row);
     }
+    let meter = Meter::of(dataset, prices);
     let slos: Vec<Slo> = objectives.iter().map(|o| o.slo).collect();
     let of = |index: u32| {
         let rows = rows.get(&index).map_or(&[][..], Vec::as_slice);
-        stage(dataset, index, rows, &slos, prices)
+        stage(dataset, index, rows, &slos, &meter)
     };
     let mut stages: Vec<StageSummary> =
         dataset.measured_stages().map(|(index, _)| of(index)).collect();
@@ -44,7 +45,7 @@ fn stage(
     index: u32,
     rows: &[&RequestRow],
     slos: &[Slo],
-    prices: &Prices,
+    meter: &Meter<'_>,
 ) -> StageSummary {
     let info = &dataset.manifest().stages[index as usize];
     let in_flight = InFlight::of(rows.iter().filter_map(|row| row.in_flight()));
@@ -62,7 +63,7 @@ fn stage(
         TimeSplit::of(rows, Span { from: w.from_ns, to: w.to_ns })
             .or_else(|| TimeSplit::of_histograms(info, rows))
     });
-    let economy = figures.map(|window| Economy::of(dataset, rows, window, prices));
+    let economy = figures.map(|window| meter.economy(rows, window));
     let outcomes = Outcomes::of(rows);
     StageSummary {
         index,

@@ -8,11 +8,11 @@ use vllm_bench_record::{
     Verdict,
 };
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, devices};
 use crate::economy::Prices;
 use crate::error::AnalysisError;
 use crate::over_time::{self, Finding};
-use crate::slo::Objective;
+use crate::slo::{self, Objective};
 use crate::stage::{ErrorCount, StageSummary};
 use crate::{measure, text, verdict};
 
@@ -103,6 +103,19 @@ pub struct RunFacts {
 }
 
 impl RunFacts {
+    /// Whether the server or the GPU was not real.
+    pub(crate) fn any_simulated(&self) -> bool {
+        self.simulated || self.gpu_source.as_deref() == Some("simulated")
+    }
+
+    /// The objectives that the reader asked for instead of the scenario's, in words; `None` where
+    /// they are the scenario's.
+    pub(crate) fn asked_slo_words(&self) -> Option<String> {
+        let limits = self.slo.iter().map(|(name, limit)| slo::limit_words(name, limit));
+        let limits: Vec<String> = self.slo_asked.then(|| limits.collect())?;
+        Some(format!("{} (asked of this report, not by the scenario)", limits.join(", ")))
+    }
+
     /// The clock of arrivals, in words: `capture (1,200 of 1,200 chunks by their own segment)`.
     pub(crate) fn clock_words(&self) -> String {
         let Some(capture) = self.capture else { return self.clock.as_str().to_owned() };
@@ -194,11 +207,8 @@ impl Summary {
     /// # Errors
     /// An objective that cannot be read.
     pub fn asked(dataset: &Dataset, asked: &Asked) -> Result<Self, AnalysisError> {
-        let objectives = match asked.slo.is_empty() {
-            true => objectives(dataset)?,
-            false => asked.objectives()?,
-        };
-        let stages = measure::stages(dataset, &objectives, &asked.prices);
+        let objectives = objectives(dataset, asked)?;
+        let stages = measure::stages(dataset, &objectives, asked.prices);
         let findings = over_time::findings(dataset, &stages);
         let totals = measure::totals(dataset);
         let verdict = verdict::judge(dataset, &stages);
@@ -224,40 +234,41 @@ impl Summary {
 /// What a reader asks of a run, beside what its scenario asked.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Asked {
-    /// Objectives as `(name, limit)`, `("ttft_p95", "2s")`, instead of the scenario's; the
-    /// scenario's where there are none.
-    pub slo: Vec<(String, String)>,
+    /// Objectives by name, `"ttft_p95"` to `"2s"`, instead of the scenario's; the scenario's where
+    /// there are none.
+    pub slo: BTreeMap<String, String>,
     /// What the GPUs cost and how fast people read.
     pub prices: Prices,
 }
 
-impl Asked {
-    fn objectives(&self) -> Result<Vec<Objective>, AnalysisError> {
-        let read = |(name, limit): &(String, String)| match Slo::parse(name, limit) {
-            Ok(slo) => Ok(Objective { name: name.clone(), limit_text: limit.clone(), slo }),
-            Err(source) => Err(AnalysisError::AskedSlo { source }),
-        };
-        let mut objectives = self.slo.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        objectives.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(objectives)
-    }
-}
-
-fn objectives(dataset: &Dataset) -> Result<Vec<Objective>, AnalysisError> {
-    let read = |(name, limit): (&String, &String)| match Slo::parse(name, limit) {
-        Ok(slo) => Ok(Objective { name: name.clone(), limit_text: limit.clone(), slo }),
-        Err(source) => Err(AnalysisError::Slo { path: dataset.manifest_path(), source }),
+/// The objectives in the order of their names: the reader's, else the scenario's.
+fn objectives(dataset: &Dataset, asked: &Asked) -> Result<Vec<Objective>, AnalysisError> {
+    let read = |name: &String, limit: &String| {
+        let objective = |slo| Objective { name: name.clone(), limit_text: limit.clone(), slo };
+        Slo::parse(name, limit).map(objective)
     };
-    dataset.manifest().scenario.slo.iter().map(read).collect()
+    if asked.slo.is_empty() {
+        let path = || dataset.manifest_path();
+        let own = dataset.manifest().scenario.slo.iter();
+        return own
+            .map(|(name, limit)| read(name, limit))
+            .collect::<Result<_, _>>()
+            .map_err(|source| AnalysisError::Slo { path: path(), source });
+    }
+    asked
+        .slo
+        .iter()
+        .map(|(name, limit)| read(name, limit))
+        .collect::<Result<_, _>>()
+        .map_err(|source| AnalysisError::AskedSlo { source })
 }
 
 fn facts(dataset: &Dataset) -> RunFacts {
     let manifest = dataset.manifest();
-    let mut gpus = BTreeMap::new();
-    for sample in dataset.gpu() {
-        let name = sample.name.clone().unwrap_or_else(|| format!("GPU {}", sample.gpu_index));
-        gpus.entry((sample.gpu_index, sample.uuid.clone())).or_insert(name);
-    }
+    let gpus = devices(dataset.gpu()).into_iter().map(|((index, _), samples)| {
+        let name = samples.first().and_then(|sample| sample.name.clone());
+        name.unwrap_or_else(|| format!("GPU {index}"))
+    });
     RunFacts {
         run_id: manifest.run_id.clone(),
         run_dir: dataset.run_dir().display().to_string(),
@@ -278,7 +289,7 @@ fn facts(dataset: &Dataset) -> RunFacts {
         model: manifest.servers.first().map(|s| s.model.clone()),
         simulated: manifest.servers.iter().any(|s| s.simulated),
         servers: manifest.servers.clone(),
-        gpus: gpus.into_values().collect(),
+        gpus: gpus.collect(),
         gpu_source: dataset.gpu().first().map(|s| s.source.as_str().to_owned()),
         client_cpu: manifest.host.cpu.clone(),
         client_os: manifest.host.os.clone(),

@@ -144,7 +144,7 @@ fn energy_comes_from_the_counter_and_costs_from_the_hour() {
 fn objectives_can_be_the_readers() {
     let run = steady_run(|i| if i % 10 == 0 { 500 } else { 100 });
     let asked = |limit: &str| {
-        let slo = vec![("ttft_p50".to_owned(), limit.to_owned())];
+        let slo = [("ttft_p50".to_owned(), limit.to_owned())].into();
         summary(&run, &Asked { slo, ..Asked::default() })
     };
     let (met, missed) = (asked("200ms"), asked("50ms"));
@@ -152,7 +152,7 @@ fn objectives_can_be_the_readers() {
     assert!(met.run.slo_asked && met.run.slo["ttft_p50"] == "200ms");
     let goodput = |s: &Summary| s.stages[0].figures().and_then(|f| f.goodput?.share).expect("told");
     assert_eq!((goodput(&met), goodput(&missed)), (0.9, 0.0));
-    let wrong = Asked { slo: vec![("tft".into(), "1s".into())], ..Asked::default() };
+    let wrong = Asked { slo: [("tft".into(), "1s".into())].into(), ..Asked::default() };
     let dataset = Dataset::open(run.write()).expect("a readable run");
     assert!(Summary::asked(&dataset, &wrong).is_err_and(|e| e.is_bad_input()));
 }
@@ -177,7 +177,7 @@ fn an_index_groups_runs_and_draws_their_trends() {
     std::fs::write(folder.path().join("broken/manifest.json"), "{").expect("a file");
 
     let mut read = 0;
-    let index = Index::of(folder.path(), |_| read += 1).expect("runs");
+    let index = Index::of(folder.path(), |_, _, _| read += 1).expect("runs");
     assert_eq!((read, index.groups.len()), (3, 1));
     let group = &index.groups[0];
     let ids: Vec<_> = group.runs.iter().map(|run| run.run_id.as_str()).collect();
@@ -193,5 +193,5 @@ fn an_index_groups_runs_and_draws_their_trends() {
     assert!(html.contains("href=\".&#x2f;a-first&#x2f;report.html\""), "linked");
     assert!(!html.contains("<script>x"), "names are text");
     let nothing = tempfile::tempdir().expect("a folder");
-    assert!(Index::of(nothing.path(), |_| {}).is_err_and(|e| e.is_bad_input()));
+    assert!(Index::of(nothing.path(), |_, _, _| {}).is_err_and(|e| e.is_bad_input()));
 }

@@ -86,18 +86,21 @@ extern "C" fn nvmlShutdown() -> Return {
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlSystemGetDriverVersion(text: *mut c_char, length: c_uint) -> Return {
     // SAFETY: the caller's buffer of `length` bytes, as NVML asks for.
     answer(script().and_then(|_| unsafe { copy_text("999.99 (stub)", text, length) }))
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> Return {
     // SAFETY: the caller's `count`, valid for a write as NVML asks for.
     answer(script().and_then(|script| unsafe { put(count, script.gpus() as c_uint) }))
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, device: *mut Device) -> Return {
     let handle = || {
         let gpu = script()?.gpu(index as usize).ok_or(INVALID_ARGUMENT)?;
@@ -109,6 +112,7 @@ unsafe extern "C" fn nvmlDeviceGetHandleByIndex_v2(index: c_uint, device: *mut D
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetName(
     device: Device,
     text: *mut c_char,
@@ -119,6 +123,7 @@ unsafe extern "C" fn nvmlDeviceGetName(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetUUID(
     device: Device,
     text: *mut c_char,
@@ -129,6 +134,7 @@ unsafe extern "C" fn nvmlDeviceGetUUID(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetUtilizationRates(
     device: Device,
     out: *mut Utilization,
@@ -143,6 +149,7 @@ unsafe extern "C" fn nvmlDeviceGetUtilizationRates(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetMemoryInfo(device: Device, out: *mut Memory) -> Return {
     let read = || {
         let gpu = gpu(device)?;
@@ -154,6 +161,7 @@ unsafe extern "C" fn nvmlDeviceGetMemoryInfo(device: Device, out: *mut Memory) -
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Device, out: *mut MemoryV2) -> Return {
     let read = || {
         let gpu = gpu(device)?;
@@ -171,6 +179,7 @@ unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Device, out: *mut Memory
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetTemperature(
     device: Device,
     _sensor: c_uint,
@@ -181,12 +190,14 @@ unsafe extern "C" fn nvmlDeviceGetTemperature(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetPowerUsage(device: Device, out: *mut c_uint) -> Return {
     // SAFETY: the caller's number, valid for a write as NVML asks for.
     unsafe { number(device, "power_mw", out) }
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetTotalEnergyConsumption(
     device: Device,
     out: *mut c_ulonglong,
@@ -196,6 +207,7 @@ unsafe extern "C" fn nvmlDeviceGetTotalEnergyConsumption(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetClockInfo(
     device: Device,
     clock: c_uint,
@@ -212,6 +224,7 @@ unsafe extern "C" fn nvmlDeviceGetClockInfo(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetCurrentClocksThrottleReasons(
     device: Device,
     out: *mut c_ulonglong,
@@ -221,6 +234,7 @@ unsafe extern "C" fn nvmlDeviceGetCurrentClocksThrottleReasons(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetPcieThroughput(
     device: Device,
     counter: c_uint,
@@ -240,6 +254,7 @@ unsafe extern "C" fn nvmlDeviceGetPcieThroughput(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
     device: Device,
     count: *mut c_uint,
@@ -250,6 +265,7 @@ unsafe extern "C" fn nvmlDeviceGetComputeRunningProcesses_v3(
 }
 
 #[unsafe(no_mangle)]
+// Unsafe to call: it writes through the caller's pointers, as NVML's own function of this name does.
 unsafe extern "C" fn nvmlDeviceGetGraphicsRunningProcesses_v3(
     device: Device,
     count: *mut c_uint,

@@ -48,6 +48,49 @@ pub struct GpuSample {
     pub processes: Option<u32>,
 }
 
+/// NVML's reasons for lower clocks that have to do with heat or power: SW power cap, HW slowdown,
+/// SW thermal, HW thermal, HW power brake (`nvmlClocksEventReasons` of nvml.h). Idle, set clocks,
+/// sync boost and display are none.
+pub(crate) const THROTTLED: [(u64, &str); 5] = [
+    (0x04, "power cap"),
+    (0x08, "hardware slowdown"),
+    (0x20, "heat (software)"),
+    (0x40, "heat (hardware)"),
+    (0x80, "power brake"),
+];
+
+impl GpuSample {
+    /// The reading of a device that tells nothing.
+    pub fn untold(at: Timestamp, gpu_index: u32, source: GpuSource) -> Self {
+        Self {
+            at,
+            gpu_index,
+            uuid: None,
+            name: None,
+            source,
+            utilization_pct: None,
+            memory_utilization_pct: None,
+            memory_used_bytes: None,
+            memory_total_bytes: None,
+            temperature_c: None,
+            power_mw: None,
+            energy_mj: None,
+            sm_clock_mhz: None,
+            memory_clock_mhz: None,
+            throttle_reasons: None,
+            pcie_tx_kb_s: None,
+            pcie_rx_kb_s: None,
+            processes: None,
+        }
+    }
+
+    /// Whether heat or power held its clocks back; `None` where it does not tell.
+    pub fn throttled(&self) -> Option<bool> {
+        let mask = self.throttle_reasons?;
+        Some(THROTTLED.iter().any(|(bit, _)| mask & bit != 0))
+    }
+}
+
 /// Where GPU readings come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

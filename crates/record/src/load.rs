@@ -71,6 +71,13 @@ impl StageLoad {
     }
 }
 
+impl OpenLoad {
+    /// Whether it follows a recorded trace, whose rate is what it was.
+    pub fn is_trace(&self) -> bool {
+        self.arrivals.starts_with("trace ")
+    }
+}
+
 impl Level {
     /// The number on the axis.
     pub fn value(self) -> f64 {

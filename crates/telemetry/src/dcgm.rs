@@ -124,24 +124,9 @@ impl Gpu {
         let name = first.labels.get("modelName").filter(|name| !name.is_empty());
         Self {
             sample: GpuSample {
-                at,
-                gpu_index,
                 uuid,
                 name: name.map(str::to_owned),
-                source: GpuSource::Dcgm,
-                utilization_pct: None,
-                memory_utilization_pct: None,
-                memory_used_bytes: None,
-                memory_total_bytes: None,
-                temperature_c: None,
-                power_mw: None,
-                energy_mj: None,
-                sm_clock_mhz: None,
-                memory_clock_mhz: None,
-                throttle_reasons: None,
-                pcie_tx_kb_s: None,
-                pcie_rx_kb_s: None,
-                processes: None,
+                ..GpuSample::untold(at, gpu_index, GpuSource::Dcgm)
             },
             key,
             used_mib: None,

@@ -147,6 +147,9 @@ pub(crate) fn notes(summary: &Summary) -> Vec<String> {
             "Energy: power readings integrated, for want of a counter; peaks between readings are not seen.".into(),
         );
     }
+    if !sources.is_empty() && summary.run.gpu_source.as_deref() == Some("simulated") {
+        notes.push("SIMULATED GPU: its energy is made up.".into());
+    }
     if economies().any(|e| e.readers.is_some()) {
         notes.push(format!(
             "Readers: {} tokens a second each (--reading-speed); kept: answers whose TPOT keeps up; fed: output throughput over that speed.",

@@ -3,13 +3,12 @@
 
 mod columns;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vllm_bench_record::{GpuSample, Timestamp};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, devices};
 use crate::rows::RequestRow;
 use crate::stage::WindowSummary;
 
@@ -96,33 +95,71 @@ pub struct Readers {
     pub fed: Option<f64>,
 }
 
-impl Economy {
+/// What the economy of every stage of a run is reckoned with.
+pub(crate) struct Meter<'a> {
+    devices: Vec<Vec<&'a GpuSample>>,
+    /// When no request was in flight.
+    idle: Vec<(Timestamp, Timestamp)>,
+    prices: Prices,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn of(dataset: &'a Dataset, prices: Prices) -> Self {
+        let devices: Vec<_> = devices(dataset.gpu()).into_values().collect();
+        let idle = if devices.is_empty() { Vec::new() } else { idle_spans(dataset) };
+        Self { devices, idle, prices }
+    }
+
     /// Of the window of a stage whose rows are `rows`.
-    pub(crate) fn of(
-        dataset: &Dataset,
-        rows: &[&RequestRow],
-        window: &WindowSummary,
-        prices: &Prices,
-    ) -> Self {
-        let sampled = devices(dataset.gpu()).len() as u32;
-        let gpus = prices.gpus.or((sampled > 0).then_some(sampled));
-        let hour = prices.gpu_hour.zip(gpus).map(|(price, gpus)| price * f64::from(gpus));
+    pub(crate) fn economy(&self, rows: &[&RequestRow], window: &WindowSummary) -> Economy {
+        let Prices { gpu_hour, gpus, reading_speed } = self.prices;
+        let sampled = self.devices.len() as u32;
+        let gpus = gpus.or((sampled > 0).then_some(sampled));
+        let hour = gpu_hour.zip(gpus).map(|(price, gpus)| price * f64::from(gpus));
         let each = |per_s: Option<f64>, lot: f64| {
             let per_s = per_s.filter(|v| *v > 0.0)?;
             Some(hour? / 3600.0 / per_s * lot)
         };
-        Self {
+        Economy {
             gpus,
             output_tokens_per_s_per_gpu: window
                 .output_tokens_per_s
                 .zip(gpus)
                 .map(|(rate, gpus)| rate / f64::from(gpus)),
-            energy: energy(dataset, window),
+            energy: self.energy(window),
             per_million_output_tokens: each(window.output_tokens_per_s, 1e6),
             per_million_tokens: each(window.total_tokens_per_s, 1e6),
             per_thousand_requests: each(window.completed_per_s, 1e3),
-            readers: readers(rows, window, prices.reading_speed),
+            readers: readers(rows, window, reading_speed),
         }
+    }
+
+    fn energy(&self, window: &WindowSummary) -> Option<Energy> {
+        let (from, to, seconds) = (window.from_ns, window.to_ns, window.seconds);
+        if self.devices.is_empty() || seconds <= 0.0 {
+            return None;
+        }
+        let all = |of: &dyn Fn(&[&GpuSample]) -> Option<f64>| -> Option<f64> {
+            self.devices.iter().map(|samples| of(samples)).sum()
+        };
+        let (source, joules) = match all(&|samples| counted(samples, from, to)) {
+            Some(joules) => (EnergySource::Counter, joules),
+            None => (EnergySource::Power, all(&|samples| integrated(samples, from, to))?),
+        };
+        let idle_w = all(&|samples| idle_power(samples, &self.idle));
+        let tokens = window.output_tokens_per_s.map(|rate| rate * seconds).filter(|n| *n > 0.0);
+        let requests = window.completed_per_s.map(|rate| rate * seconds).filter(|n| *n > 0.0);
+        Some(Energy {
+            source,
+            joules,
+            mean_w: joules / seconds,
+            idle_w,
+            per_output_token_j: tokens.map(|n| joules / n),
+            above_idle_per_output_token_j: tokens
+                .zip(idle_w)
+                .map(|(n, idle)| (joules - idle * seconds) / n),
+            per_request_j: requests.map(|n| joules / n),
+        })
     }
 }
 
@@ -137,51 +174,6 @@ fn readers(rows: &[&RequestRow], window: &WindowSummary, speed: f64) -> Option<R
         tokens_per_s: speed,
         kept_up: kept as f64 / paces.len() as f64,
         fed: window.output_tokens_per_s.map(|rate| rate / speed),
-    })
-}
-
-type Device<'a> = (u32, Option<&'a str>);
-
-/// The samples of each device, by time.
-fn devices(samples: &[GpuSample]) -> BTreeMap<Device<'_>, Vec<&GpuSample>> {
-    let mut devices: BTreeMap<Device<'_>, Vec<&GpuSample>> = BTreeMap::new();
-    for sample in samples {
-        devices.entry((sample.gpu_index, sample.uuid.as_deref())).or_default().push(sample);
-    }
-    devices
-}
-
-fn energy(dataset: &Dataset, window: &WindowSummary) -> Option<Energy> {
-    let devices = devices(dataset.gpu());
-    if devices.is_empty() {
-        return None;
-    }
-    let (from, to) = (window.from_ns, window.to_ns);
-    let all = |of: &dyn Fn(&[&GpuSample]) -> Option<f64>| -> Option<f64> {
-        devices.values().map(|samples| of(samples)).sum()
-    };
-    let (source, joules) = match all(&|samples| counted(samples, from, to)) {
-        Some(joules) => (EnergySource::Counter, joules),
-        None => (EnergySource::Power, all(&|samples| integrated(samples, from, to))?),
-    };
-    let seconds = to.since(from).as_secs_f64();
-    if seconds <= 0.0 {
-        return None;
-    }
-    let idle = idle_spans(dataset);
-    let idle_w = all(&|samples| idle_power(samples, &idle));
-    let tokens = window.output_tokens_per_s.map(|rate| rate * seconds).filter(|n| *n > 0.0);
-    let requests = window.completed_per_s.map(|rate| rate * seconds).filter(|n| *n > 0.0);
-    Some(Energy {
-        source,
-        joules,
-        mean_w: joules / seconds,
-        idle_w,
-        per_output_token_j: tokens.map(|n| joules / n),
-        above_idle_per_output_token_j: tokens
-            .zip(idle_w)
-            .map(|(n, idle)| (joules - idle * seconds) / n),
-        per_request_j: requests.map(|n| joules / n),
     })
 }
 
@@ -280,24 +272,9 @@ mod tests {
 
     fn sample(s: f64, power_w: u64, energy_j: Option<u64>) -> GpuSample {
         GpuSample {
-            at: second(s),
-            gpu_index: 0,
-            uuid: None,
-            name: None,
-            source: GpuSource::Nvml,
-            utilization_pct: None,
-            memory_utilization_pct: None,
-            memory_used_bytes: None,
-            memory_total_bytes: None,
-            temperature_c: None,
             power_mw: Some(power_w * 1000),
             energy_mj: energy_j.map(|j| j * 1000),
-            sm_clock_mhz: None,
-            memory_clock_mhz: None,
-            throttle_reasons: None,
-            pcie_tx_kb_s: None,
-            pcie_rx_kb_s: None,
-            processes: None,
+            ..GpuSample::untold(second(s), 0, GpuSource::Nvml)
         }
     }
 

@@ -1,5 +1,7 @@
 //! What else changed when a figure did.
 
+use std::collections::BTreeMap;
+
 use vllm_bench_record::{EngineSample, GpuSample, Timestamp};
 
 use super::trend::median;
@@ -22,12 +24,10 @@ pub(super) struct Found {
     pub(super) words: String,
 }
 
-/// NVML's bits of clocks held back by power, heat or the board:
-/// SW power cap, HW slowdown, SW thermal, HW thermal, HW power brake (nvml.h,
-/// `nvmlClocksEventReason…`).
-const THROTTLED: u64 = 0x4 | 0x8 | 0x20 | 0x40 | 0x80;
 /// SM clocks that fall by this share slow the GPU visibly.
 const CLOCKS: f64 = 0.03;
+/// … and so does the driver when it holds them back in this share of the samples more.
+const OFTENER: f64 = 0.2;
 /// A stage's first part, in which a change for the better is its warm-up.
 const BEGINNING: f64 = 0.3;
 
@@ -40,22 +40,19 @@ impl Around<'_> {
         at: Timestamp,
         better: bool,
     ) -> Found {
-        let found = |kind, words: String| Found { kind, words };
+        let found = |kind, words: &str| Found { kind, words: words.into() };
+        let unknown = || found(Cause::Unknown, "nothing that was sampled tells why");
         if metric == Watched::GpuMemory {
-            return found(
-                Cause::Leak,
-                "something keeps memory: a leak, or a cache that fills".into(),
-            );
+            return found(Cause::Leak, "something keeps memory: a leak, or a cache that fills");
         }
-        let length = self.to.since(self.from).as_secs_f64();
         if better {
-            let early = at.since(self.from).as_secs_f64() <= BEGINNING * length;
-            return match early {
+            let beginning = self.to.since(self.from).mul_f64(BEGINNING);
+            return match at.since(self.from) <= beginning {
                 true => found(
                     Cause::WarmUp,
-                    "it looks like a warm-up: give the stage more before it counts".into(),
+                    "it looks like a warm-up: give the stage more before it counts",
                 ),
-                false => found(Cause::Unknown, "nothing that was sampled tells why".into()),
+                false => unknown(),
             };
         }
         let parts = match change {
@@ -69,39 +66,38 @@ impl Around<'_> {
         self.throttling(parts)
             .or_else(|| self.preemption(parts))
             .or_else(|| self.queue(parts))
-            .unwrap_or_else(|| found(Cause::Unknown, "nothing that was sampled tells why".into()))
+            .unwrap_or_else(unknown)
     }
 
     fn throttling(&self, parts: Parts) -> Option<Found> {
-        let clock = |s: &GpuSample| s.sm_clock_mhz.map(f64::from);
-        let bits = |s: &GpuSample| s.throttle_reasons.map(|r| f64::from(r & THROTTLED != 0));
         let gpu = self.dataset.gpu();
-        let (before, after) = self.split(gpu, |s| s.at, clock, parts)?;
-        let heat = self.split(gpu, |s| s.at, |s| s.temperature_c.map(f64::from), parts);
-        let more_bits = self.means(gpu, |s| s.at, bits, parts).is_some_and(|(b, a)| a > b + 0.2);
-        if after > before * (1.0 - CLOCKS) && !more_bits {
+        let told = |of: fn(&GpuSample) -> Option<f64>, statistic| {
+            self.around(gpu, |s| s.at, of, parts, statistic)
+        };
+        let clock = told(|s| s.sm_clock_mhz.map(f64::from), median);
+        let heat = told(|s| s.temperature_c.map(f64::from), median);
+        let held = told(|s| s.throttled().map(|held| f64::from(u8::from(held))), mean);
+        let slower = clock.is_some_and(|(before, after)| after <= before * (1.0 - CLOCKS));
+        let oftener = held.is_some_and(|(before, after)| after > before + OFTENER);
+        if !slower && !oftener {
             return None;
         }
-        let heat = heat.map_or_else(String::new, |(b, a)| {
-            format!(", temperature {} to {} °C", text::number(b), text::number(a))
-        });
-        let words = format!(
-            "SM clock {} to {} MHz{heat}: the GPU throttles",
-            text::number(before),
-            text::number(after)
-        );
+        let change = |name: &str, unit: &str, pair: Option<(f64, f64)>| {
+            pair.map(|(b, a)| format!("{name} {} to {} {unit}", text::number(b), text::number(a)))
+        };
+        let percent = |(before, after): (f64, f64)| (before * 100.0, after * 100.0);
+        let parts = [
+            change("SM clock", "MHz", clock),
+            change("temperature", "°C", heat),
+            change("clocks held back in", "% of samples", held.filter(|_| oftener).map(percent)),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let words = format!("{}: the GPU throttles", parts.join(", "));
         Some(Found { kind: Cause::Throttling, words })
     }
 
     fn preemption(&self, (left, right): Parts) -> Option<Found> {
-        let engine = self.dataset.engine();
-        let grown = |from: Timestamp, to: Timestamp| -> Option<u64> {
-            let told = engine.iter().filter(|s| s.server_index == 0 && (from..=to).contains(&s.at));
-            let mut counts = told.filter_map(|s| s.preemptions);
-            let first = counts.next()?;
-            Some(counts.next_back().unwrap_or(first).saturating_sub(first))
-        };
-        let (before, after) = (grown(self.from, left)?, grown(right, self.to)?);
+        let (before, after) = (self.preempted(self.from, left)?, self.preempted(right, self.to)?);
         (after > 2 * before).then(|| Found {
             kind: Cause::Preemption,
             words: format!(
@@ -112,9 +108,20 @@ impl Around<'_> {
         })
     }
 
+    /// Preemptions of all servers in a span; `None` where none tells.
+    fn preempted(&self, from: Timestamp, to: Timestamp) -> Option<u64> {
+        let mut ends: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        for sample in self.dataset.engine().iter().filter(|s| (from..=to).contains(&s.at)) {
+            let Some(count) = sample.preemptions else { continue };
+            ends.entry(sample.server_index).or_insert((count, count)).1 = count;
+        }
+        let grown = ends.values().map(|(first, last)| last.saturating_sub(*first));
+        (!ends.is_empty()).then(|| grown.sum())
+    }
+
     fn queue(&self, parts: Parts) -> Option<Found> {
         let waiting = |s: &EngineSample| s.waiting;
-        let (before, after) = self.means(self.dataset.engine(), |s| s.at, waiting, parts)?;
+        let (before, after) = self.around(self.dataset.engine(), |s| s.at, waiting, parts, mean)?;
         (after >= 1.0 && after > 2.0 * before).then(|| Found {
             kind: Cause::Queue,
             words: format!(
@@ -125,44 +132,25 @@ impl Around<'_> {
         })
     }
 
-    /// The median of `of` before and behind a change.
-    fn split<T>(
-        &self,
-        samples: &[T],
-        at: impl Fn(&T) -> Timestamp,
-        of: impl Fn(&T) -> Option<f64>,
-        parts: Parts,
-    ) -> Option<(f64, f64)> {
-        let (before, after) = self.values(samples, at, of, parts);
-        Some((median(&before)?, median(&after)?))
-    }
-
-    /// The mean of `of` before and behind a change.
-    fn means<T>(
-        &self,
-        samples: &[T],
-        at: impl Fn(&T) -> Timestamp,
-        of: impl Fn(&T) -> Option<f64>,
-        parts: Parts,
-    ) -> Option<(f64, f64)> {
-        let (before, after) = self.values(samples, at, of, parts);
-        let mean = |v: &[f64]| (!v.is_empty()).then(|| v.iter().sum::<f64>() / v.len() as f64);
-        Some((mean(&before)?, mean(&after)?))
-    }
-
-    fn values<T>(
+    /// The statistic of what `samples` tell before a change, and behind it.
+    fn around<T>(
         &self,
         samples: &[T],
         at: impl Fn(&T) -> Timestamp,
         of: impl Fn(&T) -> Option<f64>,
         (left, right): Parts,
-    ) -> (Vec<f64>, Vec<f64>) {
+        statistic: fn(&[f64]) -> Option<f64>,
+    ) -> Option<(f64, f64)> {
         let within = |from: Timestamp, to: Timestamp| {
             let there = samples.iter().filter(|s| (from..=to).contains(&at(s)));
-            there.filter_map(&of).collect()
+            statistic(&there.filter_map(&of).collect::<Vec<f64>>())
         };
-        (within(self.from, left), within(right, self.to))
+        within(self.from, left).zip(within(right, self.to))
     }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// The end of what is before a change, and the beginning of what is behind it.

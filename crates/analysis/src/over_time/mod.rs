@@ -118,8 +118,8 @@ impl Watched {
     }
 }
 
-/// Changes that are likelier than this where nothing changed are not told: some ten series of some
-/// stages are looked at in every run.
+/// Changes that are likelier than this where nothing changed are not told: four series of every stage are
+/// looked at, twice each.
 const SURE: f64 = 1e-3;
 
 /// What changed in the measured `stages` of a run, in their order.
@@ -129,7 +129,7 @@ pub(crate) fn findings(dataset: &Dataset, stages: &[StageSummary]) -> Vec<Findin
 
 /// Whether the load asks for the same all along; otherwise a change is what was asked for.
 fn constant(open: Option<&OpenLoad>) -> bool {
-    open.is_none_or(|open| open.profile.is_none() && !open.arrivals.starts_with("trace"))
+    open.is_none_or(|open| open.profile.is_none() && !open.is_trace())
 }
 
 fn of_stage(dataset: &Dataset, stage: &StageSummary) -> Vec<Finding> {
@@ -168,12 +168,12 @@ fn change(stage: &StageSummary, series: &Series, around: &Around<'_>) -> Option<
     if !size.is_finite() || size.abs() < metric.least() {
         return None;
     }
-    let better = (after > before) == metric.more_is_better();
-    let cause = around.cause(metric, kind, at, better);
     // Memory that is given back, or grows once at the start, is no news.
     if metric == Watched::GpuMemory && (after < before || kind == ChangeKind::Step) {
         return None;
     }
+    let better = (after > before) == metric.more_is_better();
+    let cause = around.cause(metric, kind, at, better);
     let sentence = sentence(stage, metric, kind, at, (before, after), &cause);
     Some(Finding {
         stage_index: stage.index,
@@ -194,7 +194,7 @@ fn better_fit(values: &[f64], step: &trend::Step, drift: &trend::Drift) -> bool 
     to_step <= to_line
 }
 
-/// `cc 8: TTFT rose from 212 ms to 340 ms at 41.2 s; SM clock 1,980 to 1,410 MHz: throttling.`
+/// `cc 8: TTFT rose from 212 ms to 340 ms at 41.2 s; SM clock 1,980 to 1,410 MHz: the GPU throttles.`
 fn sentence(
     stage: &StageSummary,
     metric: Watched,

@@ -1,5 +1,6 @@
 //! A stage cut into stretches, and its figures in each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vllm_bench_record::{GpuSample, Timestamp};
@@ -96,11 +97,25 @@ impl Series {
         }
     }
 
-    /// Of all devices together.
+    /// Of all devices together: the sum of their medians.
     pub(super) fn gpu_memory(samples: &[GpuSample], stretches: &Stretches) -> Self {
-        let devices = samples.iter().map(|s| s.gpu_index + 1).max().unwrap_or(0);
-        let of = |s: &GpuSample| Some((s.at, s.memory_used_bytes? as f64 * f64::from(devices)));
-        Self::medians(Watched::GpuMemory, samples.iter().filter_map(of), stretches, 1)
+        let mut devices: BTreeMap<u32, Vec<(Timestamp, f64)>> = BTreeMap::new();
+        for sample in samples {
+            let used = sample.memory_used_bytes.map(|bytes| (sample.at, bytes as f64));
+            devices.entry(sample.gpu_index).or_default().extend(used);
+        }
+        let each: Vec<Self> = devices
+            .into_values()
+            .map(|told| Self::medians(Watched::GpuMemory, told.into_iter(), stretches, 1))
+            .collect();
+        let sum = |start: &Timestamp| -> Option<f64> {
+            let at = |one: &Self| Some(one.values[one.starts.binary_search(start).ok()?]);
+            each.iter().map(at).sum()
+        };
+        let starts = each.first().map_or(&[][..], |first| &first.starts);
+        let (starts, values) =
+            starts.iter().filter_map(|start| Some((*start, sum(start)?))).unzip();
+        Self { metric: Watched::GpuMemory, values, starts }
     }
 
     fn medians(

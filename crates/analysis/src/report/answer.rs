@@ -106,7 +106,7 @@ fn without_objective(best: &StagePoint, points: &[StagePoint], goal: &Goal) -> A
     if let Some(first) = points.first().filter(|p| p.level.total_cmp(best.level).is_lt()) {
         basis.extend(read(first).map(|text| format!("{} {text}.", text::capital(&with(first)))));
     }
-    basis.push("The scenario sets no objective; with one in [slo] this sentence says how much load holds within it.".into());
+    basis.push("The scenario sets no objective; with one in [slo], or asked for by --slo, this sentence says how much load holds within it.".into());
     Answer { sentence, basis: basis.join(" ") }
 }
 

@@ -2,13 +2,12 @@
 
 use minijinja::context;
 use serde::Serialize;
-use vllm_bench_record::CheckStatus;
 
 use crate::charts::{RunPoints, comparison, number};
 use crate::compare::{Better, ComparedCell, ComparedMetric, Comparison, compare};
 use crate::error::AnalysisError;
 use crate::report::gather;
-use crate::report::head::{simulated, wall_time};
+use crate::report::head::{validity, wall_time};
 use crate::report::page::{Page, Template, render};
 use crate::report::tables::{Cell, Head, Table};
 use crate::search;
@@ -57,7 +56,7 @@ pub fn compare_html(summaries: &[Summary]) -> Result<String, AnalysisError> {
     let found = |m: &&ComparedMetric| m.rows.iter().any(|r| r.cells.iter().any(Option::is_some));
     let measured = compared.metrics.iter().filter(found);
     let content = context! {
-        simulated => summaries.iter().any(|s| simulated(&s.run)),
+        simulated => summaries.iter().any(|s| s.run.any_simulated()),
         question => question,
         searched => summaries.iter().any(|s| s.run.search.is_some()),
         runs => runs,
@@ -83,7 +82,7 @@ fn run(summary: &Summary, name: &str) -> Run {
     let unknown = || "unknown".to_owned();
     Run {
         name: name.to_owned(),
-        simulated: simulated(facts),
+        simulated: facts.any_simulated(),
         model: facts.model.clone().unwrap_or_else(unknown),
         server: facts.servers.first().and_then(|s| s.version.clone()).unwrap_or_else(unknown),
         gpu: if facts.gpus.is_empty() { "not sampled".into() } else { facts.gpus.join(", ") },
@@ -92,12 +91,7 @@ fn run(summary: &Summary, name: &str) -> Run {
             .search
             .as_ref()
             .map_or_else(|| "no search".into(), |s| search::sentence(s, &facts.slo)),
-        verdict: match summary.verdict.status() {
-            CheckStatus::Pass => "valid",
-            CheckStatus::Unknown => "valid as far as can be told",
-            CheckStatus::Warn => "valid with doubts",
-            CheckStatus::Fail => "not to be used as it is",
-        },
+        verdict: validity(summary.verdict.status()),
     }
 }
 

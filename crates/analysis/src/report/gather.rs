@@ -10,7 +10,7 @@ use crate::charts::{
     ArrivalSeries, Band, Figure, Goal, ItlCounts, Quantiles, RequestPoint, SearchPoints,
     StagePoint, StageSamples, TimeSeries, TimeShare, Timeline, busy_rate, rate_bin_s,
 };
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, devices};
 use crate::report::names::stage_names;
 use crate::report::{arrivals, search};
 use crate::rows::RequestRow;
@@ -302,13 +302,9 @@ fn series<S>(
 }
 
 fn gpu(samples: &[GpuSample]) -> GpuSeries {
-    let mut devices: BTreeMap<(u32, Option<&str>), Vec<&GpuSample>> = BTreeMap::new();
-    for sample in samples {
-        devices.entry((sample.gpu_index, sample.uuid.as_deref())).or_default().push(sample);
-    }
     const GIB: f64 = 1_073_741_824.0;
     let mut out = GpuSeries::default();
-    for ((index, _), samples) in &devices {
+    for ((index, _), samples) in &devices(samples) {
         let name = match samples.first().and_then(|s| s.name.as_deref()) {
             Some(model) => format!("GPU {index} · {model}"),
             None => format!("GPU {index}"),

@@ -91,18 +91,13 @@ impl Head {
         Self {
             title: run.model.clone().unwrap_or_else(|| run.scenario.clone()),
             question,
-            simulated: run.simulated || gpu_simulated,
+            simulated: run.any_simulated(),
             simulated_note: simulated_note.into(),
             facts: facts(run),
             verdict: verdict_box(&summary.verdict),
             warnings: summary.warnings.clone(),
         }
     }
-}
-
-/// Whether any part of a run is not real.
-pub(crate) fn simulated(run: &RunFacts) -> bool {
-    run.simulated || run.gpu_source.as_deref() == Some("simulated")
 }
 
 fn facts(run: &RunFacts) -> Vec<Fact> {
@@ -151,12 +146,23 @@ fn facts(run: &RunFacts) -> Vec<Fact> {
         request += ", ignore_eos";
     }
     facts.push(Fact::new("requests", request));
+    facts.extend(run.asked_slo_words().map(|words| Fact::new("objectives", words)));
     facts.push(Fact::new("clock", run.clock_words()));
     facts.push(Fact::new(
         "client error",
         run.calibration.as_ref().map_or_else(|| calibration::ABSENT.to_owned(), calibration::line),
     ));
     facts
+}
+
+/// A verdict in few words, for tables of runs.
+pub(crate) const fn validity(status: CheckStatus) -> &'static str {
+    match status {
+        CheckStatus::Pass => "valid",
+        CheckStatus::Unknown => "valid as far as can be told",
+        CheckStatus::Warn => "valid with doubts",
+        CheckStatus::Fail => "not to be used as it is",
+    }
 }
 
 /// An RFC 3339 instant for people, to the second.

@@ -2,12 +2,12 @@
 
 use minijinja::context;
 use serde::Serialize;
-use vllm_bench_record::{CheckStatus, Level};
+use vllm_bench_record::Level;
 
 use crate::charts::{Figure, NamedChart, TrendLine, Trended, Unit, number, trend};
 use crate::error::AnalysisError;
 use crate::index::{Index, IndexGroup, IndexRun, IndexStage};
-use crate::report::head::wall_time;
+use crate::report::head::{validity, wall_time};
 use crate::report::page::{Page, Template, render};
 use crate::stat::Percentile;
 
@@ -86,12 +86,7 @@ fn row((i, run): (usize, &IndexRun)) -> Row {
             |(rate, level)| format!("{} tok/s at {}", number(rate), level.with_unit()),
         ),
         answer: run.answer.clone().unwrap_or_default(),
-        verdict: match run.verdict {
-            CheckStatus::Pass => "valid",
-            CheckStatus::Unknown => "valid as far as can be told",
-            CheckStatus::Warn => "valid with doubts",
-            CheckStatus::Fail => "not to be used as it is",
-        },
+        verdict: validity(run.verdict),
         class: run.verdict.as_str(),
     }
 }

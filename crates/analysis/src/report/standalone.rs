@@ -4,7 +4,6 @@ use minijinja::context;
 
 use crate::charts::NamedChart;
 use crate::error::AnalysisError;
-use crate::report::head::simulated;
 use crate::report::page::{Page, Template, render};
 use crate::summary::Summary;
 
@@ -25,7 +24,7 @@ pub fn chart_html(chart: &NamedChart, summary: &Summary) -> Result<String, Analy
         chart_data => chart,
         export => false,
         run => format!("{model} · {} · {}", run.scenario, run.run_id),
-        simulated => simulated(run),
+        simulated => run.any_simulated(),
     };
     render(Template::Chart, &page, content)
 }

@@ -57,6 +57,9 @@ pub(super) fn lines(summary: &Summary, look: &Look<'_>) -> Vec<String> {
     }
     let wrapped = text::wrap_parts(&facts, look.columns(), 0, 2);
     lines.extend(wrapped.iter().map(|line| look.paint(Tone::Faint, line)));
+    if let Some(words) = run.asked_slo_words() {
+        lines.extend(paint(&format!("objectives: {words}"), look, Tone::Doubt, 2));
+    }
     let error = match &run.calibration {
         Some(calibration) => calibration::line(calibration),
         None => calibration::ABSENT.to_owned(),

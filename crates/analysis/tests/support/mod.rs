@@ -225,24 +225,11 @@ pub(crate) fn counters(
 /// A reading of an NVIDIA GPU with one process on it.
 pub(crate) fn gpu(ms: u64, throttle: u64) -> GpuSample {
     GpuSample {
-        at: at(ms),
-        gpu_index: 0,
-        uuid: None,
         name: Some("NVIDIA H100".into()),
-        source: GpuSource::Nvml,
         utilization_pct: Some(90.0),
-        memory_utilization_pct: None,
-        memory_used_bytes: None,
-        memory_total_bytes: None,
-        temperature_c: None,
-        power_mw: None,
-        energy_mj: None,
-        sm_clock_mhz: None,
-        memory_clock_mhz: None,
         throttle_reasons: Some(throttle),
-        pcie_tx_kb_s: None,
-        pcie_rx_kb_s: None,
         processes: Some(1),
+        ..GpuSample::untold(at(ms), 0, GpuSource::Nvml)
     }
 }
 

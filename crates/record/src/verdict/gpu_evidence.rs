@@ -2,17 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::gpu::{GpuSample, GpuSource};
-
-/// NVML's reasons for lower clocks that have to do with heat or power: SW power cap, HW slowdown,
-/// SW thermal, HW thermal, HW power brake. (Idle, set clocks, sync boost and display are none.)
-const THROTTLED: [(u64, &str); 5] = [
-    (0x04, "power cap"),
-    (0x08, "hardware slowdown"),
-    (0x20, "heat (software)"),
-    (0x40, "heat (hardware)"),
-    (0x80, "power brake"),
-];
+use crate::gpu::{GpuSample, GpuSource, THROTTLED};
 
 /// GPU samples, folded. Simulated ones are known as such and otherwise left out.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,10 +26,10 @@ impl GpuEvidence {
         if !measured || sample.source == GpuSource::Simulated {
             return;
         }
-        if let Some(mask) = sample.throttle_reasons {
+        if let Some(throttled) = sample.throttled() {
             self.told += 1;
-            self.throttled += u64::from(THROTTLED.iter().any(|(bit, _)| mask & bit != 0));
-            self.reasons |= mask;
+            self.throttled += u64::from(throttled);
+            self.reasons |= sample.throttle_reasons.unwrap_or_default();
         }
         if let Some(now) = sample.processes {
             let (fewest, most) = self.processes.entry(sample.gpu_index).or_insert((now, now));

@@ -93,24 +93,9 @@ fn clean_stage() -> StageEvidence {
 
 fn gpu_sample(throttle_reasons: u64, processes: u32) -> GpuSample {
     GpuSample {
-        at: at(1),
-        gpu_index: 0,
-        uuid: None,
-        name: None,
-        source: GpuSource::Nvml,
-        utilization_pct: None,
-        memory_utilization_pct: None,
-        memory_used_bytes: None,
-        memory_total_bytes: None,
-        temperature_c: None,
-        power_mw: None,
-        energy_mj: None,
-        sm_clock_mhz: None,
-        memory_clock_mhz: None,
         throttle_reasons: Some(throttle_reasons),
-        pcie_tx_kb_s: None,
-        pcie_rx_kb_s: None,
         processes: Some(processes),
+        ..GpuSample::untold(at(1), 0, GpuSource::Nvml)
     }
 }
 
