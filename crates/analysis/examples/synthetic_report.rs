@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use vllm_bench_analysis::inspect::{Filter, select};
 use vllm_bench_analysis::report::{self, Browser, Picture};
-use vllm_bench_analysis::{Dataset, Summary, markdown, table};
+use vllm_bench_analysis::{Dataset, Index, Summary, markdown, table};
 
 #[path = "../tests/synthetic/mod.rs"]
 mod synthetic;
@@ -82,5 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         opened.push(summary);
     }
     fs::write(out.join("compare-open.html"), report::compare_html(&opened)?)?;
+    let index = Index::of(results.path(), |_, _, _| {})?;
+    fs::write(out.join("index.html"), report::index_html(&index)?)?;
     Ok(())
 }

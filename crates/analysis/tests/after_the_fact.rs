@@ -93,6 +93,27 @@ fn a_warm_up_a_drift_and_nothing_are_told_apart() {
     assert_eq!(kind(&steady_run(|i| if i < 120 { 100 } else { 105 })), None);
 }
 
+/// Thirty-two users whose answers take twenty seconds each, eight in turn, begun 40 ms apart.
+fn long_answers() -> Run {
+    let mut run = Run::new(vec![stage("cc 32", Phase::Measure, 32)]);
+    let answer = |user: u64, turn: u64| {
+        let sent = 1_000 + user * 40 + turn * 20_000;
+        let chunks: Vec<(u64, u32)> = (0..200).map(|k| (sent + 100 + k * 100, 1)).collect();
+        request(&format!("u{user}-{turn}"), 0, sent, &chunks)
+    };
+    run.requests = (0..8).flat_map(|turn| (0..32).map(move |user| answer(user, turn))).collect();
+    run
+}
+
+#[test]
+fn full_load_has_the_same_throughput_whoever_sent_before_the_window() {
+    let found = summary(&long_answers(), &Asked::default());
+    let window = found.stages[0].steady.as_ref().expect("full load");
+    // Requests are longer than any stretch, and most of the first were sent before it began.
+    assert!(window.sent < 230 && window.completed >= 40, "{window:?}");
+    assert_eq!(found.findings, []);
+}
+
 #[test]
 fn memory_that_grows_is_a_leak() {
     let mut run = steady_run(|_| 100);

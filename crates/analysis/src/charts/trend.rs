@@ -8,6 +8,7 @@ use super::kit;
 use super::named::{Hover, NamedChart, Unit, Words, ZoomGroup, finish};
 use super::over_level::read;
 use super::palette::Ramp;
+use crate::text::capital;
 
 /// One level of load over the runs.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +73,7 @@ pub fn trend(of: Trended, runs: &[String], lines: &[TrendLine]) -> NamedChart {
     let told: Vec<String> = lines.iter().filter_map(last).collect();
     let words = Words {
         id: of.id,
-        title: format!("{} over runs", of.name),
+        title: capital(&format!("{} over runs", of.name)),
         note: of.note.into(),
         alt: format!("{} of {} runs. The last: {}.", of.name, runs.len(), told.join("; ")),
     };

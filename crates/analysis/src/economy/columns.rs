@@ -62,8 +62,8 @@ pub(crate) const COLUMNS: [EconomyColumn; 11] = [
     },
     EconomyColumn {
         key: "energy_per_request_j",
-        group: "",
-        name: "",
+        group: "J",
+        name: "a request",
         long: "J per request",
         of: |e| e.energy?.per_request_j,
         narrow: false,
@@ -86,8 +86,8 @@ pub(crate) const COLUMNS: [EconomyColumn; 11] = [
     },
     EconomyColumn {
         key: "cost_per_thousand_requests",
-        group: "",
-        name: "",
+        group: "cost of 1,000",
+        name: "requests",
         long: "cost of 1,000 requests",
         of: |e| e.per_thousand_requests,
         narrow: false,

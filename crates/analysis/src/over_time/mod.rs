@@ -13,7 +13,7 @@ use vllm_bench_record::{OpenLoad, Timestamp};
 
 use crate::dataset::Dataset;
 use crate::rows::RequestRow;
-use crate::stage::StageSummary;
+use crate::stage::{FiguresFrom, StageSummary};
 use crate::text;
 
 use cause::Around;
@@ -136,20 +136,22 @@ fn of_stage(dataset: &Dataset, stage: &StageSummary) -> Vec<Finding> {
     let Some(window) = stage.figures().filter(|_| constant(stage.open.as_ref())) else {
         return Vec::new();
     };
-    let rows: Vec<&RequestRow> = dataset
-        .of_stage(stage.index)
-        .filter(|row| row.completed())
-        .filter(|row| row.sent_at.is_some_and(|at| (window.from_ns..=window.to_ns).contains(&at)))
-        .collect();
+    let all: Vec<&RequestRow> = dataset.of_stage(stage.index).collect();
+    let within = |row: &&&RequestRow| {
+        row.completed()
+            && row.sent_at.is_some_and(|at| (window.from_ns..=window.to_ns).contains(&at))
+    };
+    let rows: Vec<&RequestRow> = all.iter().filter(within).copied().collect();
     let Some(stretches) = Stretches::of(window.from_ns, window.to_ns, rows.len()) else {
         return Vec::new();
     };
-    let series = [
-        Series::ttft(&rows, &stretches),
-        Series::tpot(&rows, &stretches),
-        Series::throughput(&rows, &stretches),
-        Series::gpu_memory(dataset.gpu(), &stretches),
-    ];
+    let mut series = vec![Series::ttft(&rows, &stretches), Series::tpot(&rows, &stretches)];
+    // A whole stage begins and ends with less than its load in flight: that its throughput rises
+    // and falls there is no change of the server.
+    if stage.figures_from == FiguresFrom::Steady {
+        series.push(Series::throughput(&all, &stretches));
+    }
+    series.push(Series::gpu_memory(dataset.gpu(), &stretches));
     let around = Around { dataset, from: window.from_ns, to: window.to_ns };
     series.iter().filter_map(|series| change(stage, series, &around)).collect()
 }

@@ -65,35 +65,30 @@ impl Series {
         Self::medians(Watched::Tpot, rows.iter().filter_map(of), stretches, LEAST)
     }
 
-    /// Tokens taken as evenly spread between a request's first and last.
+    /// Of `rows` that ran in any part of the window; tokens taken as evenly spread between a request's
+    /// first and last.
     pub(super) fn throughput(rows: &[&RequestRow], stretches: &Stretches) -> Self {
         let mut tokens = vec![0.0; stretches.count];
         for row in rows {
             let Some((first, last)) = row.first_token_at.zip(row.last_token_at) else { continue };
             let length = last.since(first).as_secs_f64();
             let count = row.output_tokens.map_or(0.0, f64::from);
-            let Some(at) = stretches.index(first) else { continue };
-            for (index, sum) in tokens.iter_mut().enumerate().skip(at) {
+            for (index, sum) in tokens.iter_mut().enumerate() {
                 let (from, to) = (stretches.start(index), stretches.start(index + 1));
                 if length == 0.0 {
-                    *sum += count;
-                    break;
+                    *sum += if (from..to).contains(&first) { count } else { 0.0 };
+                } else {
+                    // Nothing, where the end is before the beginning.
+                    let part = last.min(to).since(first.max(from)).as_secs_f64();
+                    *sum += count * part / length;
                 }
-                if from > last {
-                    break;
-                }
-                let part = last.min(to).since(first.max(from)).as_secs_f64();
-                *sum += count * part / length;
             }
         }
         let seconds = stretches.each.as_secs_f64();
-        // Requests sent before the window fill its beginning, and those behind it its end:
-        // only whole stretches in between say how fast the server was.
-        let inner = 1..stretches.count.saturating_sub(1);
         Self {
             metric: Watched::OutputThroughput,
-            starts: inner.clone().map(|i| stretches.start(i)).collect(),
-            values: inner.map(|i| tokens[i] / seconds).collect(),
+            starts: (0..stretches.count).map(|i| stretches.start(i)).collect(),
+            values: tokens.into_iter().map(|n| n / seconds).collect(),
         }
     }
 

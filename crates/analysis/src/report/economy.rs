@@ -7,8 +7,13 @@ use crate::summary::Summary;
 /// One line a stage; without rows where no stage has a figure.
 pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
     let told = told(summary);
+    let mut groups = vec![Head::new("")];
+    groups.extend(
+        told.chunk_by(|a, b| a.group == b.group)
+            .map(|same| Head::new(same[0].group).over(same.len() as u32)),
+    );
     let mut columns = vec![Head::text("stage")];
-    columns.extend(told.iter().map(|column| Head::new(column.long)));
+    columns.extend(told.iter().map(|column| Head::titled(column.name, column.long)));
     let rows = summary.stages.iter().filter(|_| !told.is_empty()).map(|stage| {
         let name = names.get(stage.index as usize).unwrap_or(&stage.label);
         let mut row = vec![Cell::level(name, stage.level)];
@@ -18,8 +23,7 @@ pub(crate) fn table(summary: &Summary, names: &[String]) -> Table {
     Table {
         name: "energy and costs",
         caption: crate::economy::notes(summary).join(" "),
-        pinned: true,
-        sortable: true,
+        groups,
         rows: rows.collect(),
         columns,
         ..Table::default()

@@ -125,6 +125,13 @@ for (const sight of Object.keys(SIGHTS)) {
       await opened.close();
     });
 
+    test('index.html: the trends of its runs', async () => {
+      const opened = await open('index.html', sight);
+      await assertDrawn(opened.page, ['trend-throughput-1', 'trend-ttft-1', 'trend-tpot-1']);
+      await assertClean(opened);
+      await opened.close();
+    });
+
     test('inspect.html: hostile answers are text', async () => {
       const opened = await open('inspect.html', sight);
       const text = await opened.page.evaluate(() => document.body.innerText);
